@@ -1,0 +1,40 @@
+# The commands of the house. `make install` is quick when nothing changed; every other target installs first.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# faiss-cpu and faiss-gpu own the same module: a GPU machine says FAISS=gpu.
+FAISS ?= cpu
+
+.PHONY: install demo serve test check bench clean
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else f"expected Python 3.11 or newer, got {sys.version.split()[0]}: set PYTHON=")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "make: expected python's venv module (Debian: apt-get install python3-venv)" >&2; exit 2; }
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[$(FAISS),openvino,dev]'
+	@touch $@
+
+demo: install
+	$(BIN)/python -m service.demo
+
+serve: install
+	$(BIN)/reid-service serve
+
+test: install
+	$(BIN)/python -m pytest
+
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# One benchmark alone: make bench ONLY=search
+bench: install
+	$(BIN)/python -m benchmarks $(ONLY)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,1 @@
+"""Datasets of people: read from disk, or drawn."""

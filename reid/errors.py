@@ -1,0 +1,41 @@
+"""What can be wrong with what a caller gave: one small family, named by what was wrong."""
+
+
+class ReidError(Exception):
+    """Base of every error that is the caller's to mend; the message says what was expected and what came."""
+
+
+class ImageError(ReidError):
+    """The bytes are an image of an accepted format, but its content cannot be used (damaged, too many pixels)."""
+
+
+class ImageTooLargeError(ImageError):
+    """More bytes than the limit."""
+
+
+class ImageFormatError(ImageError):
+    """Not one of the accepted formats."""
+
+
+class BoxError(ReidError):
+    """A box that does not lie inside its frame, or holds no pixels."""
+
+
+class BundleError(ReidError):
+    """A bundle folder that is incomplete, altered, or not what was asked for."""
+
+
+class DatasetError(ReidError):
+    """A dataset folder or table that does not hold what its kind promises."""
+
+
+class RecipeError(ReidError):
+    """A recipe that does not exist, or a field or value it does not take."""
+
+
+class CheckpointError(ReidError):
+    """A checkpoint that cannot be read or belongs to another recipe."""
+
+
+class VectorError(ReidError):
+    """A vector of the wrong length, not finite, or not of unit length."""

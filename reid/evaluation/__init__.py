@@ -1,0 +1,1 @@
+"""Pure functions that judge embeddings: retrieval metrics and the meaning of a score."""

@@ -1,0 +1,98 @@
+"""A bundle on a device: images in, embeddings out. What is evaluated is what is served, because both use this."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from PIL import Image
+
+from reid.bundle import Bundle, bundle_folder, load_network, read_bundle
+from reid.images import decode_image
+from reid.networks.embedding import EmbeddingNetwork
+from reid.precision import Precision, choose_precision
+
+_LOG = logging.getLogger(__name__)
+_BATCH = 32
+
+
+class Embedder:
+    """An embedding bundle ready to use. Make one with :meth:`load`."""
+
+    def __init__(self, bundle: Bundle, network: EmbeddingNetwork, device: torch.device) -> None:
+        self.bundle = bundle
+        self.device = device
+        self._network = network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.precision: Precision = choose_precision(self._network, bundle.preprocess, device)
+        _LOG.info("bundle %s on %s in %s", bundle.id[:12], device, self.precision)
+
+    @classmethod
+    def load(cls, path: str | Path | None = None, device: str = "auto") -> Self:
+        """Load a bundle folder, a shipped bundle by name, or (None) the shipped default.
+
+        `device` is `auto` (a GPU when there is one), or any name torch knows. Raises :class:`~reid.errors.BundleError`
+        when the folder is not exactly a bundle and ``ValueError`` when the device is not there.
+        """
+        folder = bundle_folder(path)
+        bundle = read_bundle(folder)
+        return cls(bundle, load_network(folder, bundle), resolve_device(device))
+
+    @property
+    def bundle_id(self) -> str:
+        """Hex sha256 of weights, network and preprocessing: vectors of two ids are never compared."""
+        return self.bundle.id
+
+    @property
+    def dimension(self) -> int:
+        """Length D of the vectors."""
+        return self.bundle.embedding_size
+
+    def embed(self, images: Sequence[bytes | Image.Image]) -> NDArray[np.float32]:
+        """Crops (RGB images, or the bytes of JPEG, PNG or WebP files) → (N, D) float32 rows of unit length.
+
+        Raises :class:`~reid.errors.ImageError` or a child when bytes cannot be read. N = 0 gives (0, D).
+        """
+        rows = [self._embed_batch(images[start : start + _BATCH]) for start in range(0, len(images), _BATCH)]
+        return np.concatenate(rows) if rows else np.empty((0, self.dimension), dtype=np.float32)
+
+    def _embed_batch(self, images: Sequence[bytes | Image.Image]) -> NDArray[np.float32]:
+        pixels = self.bundle.preprocess.stack([_as_image(image) for image in images])
+        return self.embed_pixels(pixels)
+
+    @torch.inference_mode()
+    def embed_pixels(self, pixels: torch.Tensor) -> NDArray[np.float32]:
+        """(B, 3, H, W) uint8 at the bundle's size → (B, D) float32 rows of unit length."""
+        tensor = self.bundle.preprocess.normalise(pixels.to(self.device))
+        with self.precision.autocast(self.device):
+            vectors = embed_tensor(self._network, tensor, flip_average=self.bundle.preprocess.flip_average)
+        rows: NDArray[np.float32] = vectors.cpu().numpy()
+        return rows
+
+
+def embed_tensor(network: EmbeddingNetwork, tensor: torch.Tensor, *, flip_average: bool) -> torch.Tensor:
+    """Normalised (B, 3, H, W) → (B, D) float32 unit rows; with `flip_average`, of the sum with the mirrored crop's."""
+    vectors = network(tensor).float()
+    if flip_average:
+        vectors = vectors + network(tensor.flip(3)).float()
+    return F.normalize(vectors)
+
+
+def resolve_device(device: str) -> torch.device:
+    """`auto` or a torch device name → a device that is there. Raises ``ValueError`` when it is not."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        resolved = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"expected a device such as auto, cpu or cuda:0, got {device!r}") from error
+    if resolved.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"expected a GPU for the device {device!r}, but torch finds none")
+    return resolved
+
+
+def _as_image(image: bytes | Image.Image) -> Image.Image:
+    return decode_image(image) if isinstance(image, bytes) else image

@@ -1,0 +1,54 @@
+"""RGB images to network input: one object that trains, evaluates and serves, and travels with the weights."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+_INTERPOLATIONS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+
+
+@dataclass(frozen=True)
+class PreprocessConfig:
+    """How a crop becomes network input.
+
+    `height_px` × `width_px` is what every crop is resized to (aspect ratio not kept, as the field does);
+    `mean` and `std` are per channel, of RGB in [0, 1]; `flip_average` adds the mirrored crop's features.
+    """
+
+    height_px: int
+    width_px: int
+    interpolation: str = "bicubic"
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    flip_average: bool = True
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` on a size, interpolation or scale that cannot work."""
+        if self.height_px < 1 or self.width_px < 1:
+            raise ValueError(f"expected a size of at least 1×1 px, got {self.height_px}×{self.width_px}")
+        if self.interpolation not in _INTERPOLATIONS:
+            raise ValueError(f"expected interpolation {sorted(_INTERPOLATIONS)}, got {self.interpolation!r}")
+        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+            raise ValueError(f"expected 3 means and 3 positive stds, got {self.mean} and {self.std}")
+
+    def resize(self, image: Image.Image) -> NDArray[np.uint8]:
+        """One RGB image → (H, W, 3) uint8 at the configured size."""
+        size = (self.width_px, self.height_px)
+        return np.asarray(image.convert("RGB").resize(size, _INTERPOLATIONS[self.interpolation]))
+
+    def stack(self, images: Sequence[Image.Image]) -> torch.Tensor:
+        """RGB images → (B, 3, H, W) uint8, memory laid out channels-last."""
+        pixels = np.stack([self.resize(image) for image in images])
+        return torch.from_numpy(pixels).permute(0, 3, 1, 2)
+
+    def normalise(self, pixels: torch.Tensor) -> torch.Tensor:
+        """(B, 3, H, W) uint8 → (B, 3, H, W) float32: (pixels / 255 - mean) / std, on the pixels' device."""
+        mean = torch.tensor(self.mean, device=pixels.device).view(1, 3, 1, 1)
+        std = torch.tensor(self.std, device=pixels.device).view(1, 3, 1, 1)
+        return (pixels.float() - 255 * mean) / (255 * std)

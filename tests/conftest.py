@@ -1,0 +1,75 @@
+"""What every test may ask for: a tiny real bundle, generated people, and the research data where it is at hand."""
+
+import os
+from pathlib import Path
+
+from reid import threads
+
+threads.configure()
+
+import numpy as np
+import pytest
+import torch
+
+from reid.bundle import Bundle, write_bundle
+from reid.datasets.generated import write_market_folder
+from reid.datasets.market1501 import Market1501, dataset_root, read_market1501
+from reid.errors import DatasetError
+from reid.evaluation.calibration import Calibration, calibrate
+from reid.evaluation.labels import PeopleLabels
+from reid.networks.embedding import EmbeddingArguments, EmbeddingNetwork
+from reid.transforms import PreprocessConfig
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle folder with an untrained 32-d ResNet-18 for 64 × 32 crops, calibrated on random vectors."""
+    folder = tmp_path_factory.mktemp("bundles") / "tiny"
+    torch.manual_seed(0)
+    arguments = EmbeddingArguments(backbone="resnet18", last_stride=1, head="linear", embedding_size=32)
+    write_bundle(
+        folder,
+        EmbeddingNetwork(arguments),
+        Bundle(
+            name="tiny",
+            network=arguments,
+            preprocess=PreprocessConfig(height_px=64, width_px=32),
+            licence="none: untrained",
+            recipe={},
+            data_sha256="",
+            code_commit="",
+            metrics={},
+            calibration=random_calibration(),
+        ),
+        "# tiny\n\nUntrained; for tests.\n",
+    )
+    return folder
+
+
+def random_calibration() -> Calibration:
+    """Of random directions in 32 dimensions: a real table with an obvious shape."""
+    generator = np.random.default_rng(0)
+    vectors = generator.normal(size=(400, 32)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    labels = PeopleLabels(1 + np.arange(400) % 100, 1 + np.arange(400) // 200)
+    return calibrate(vectors[:200], vectors[200:], labels[:200], labels[200:], domain="random vectors")
+
+
+@pytest.fixture(scope="session")
+def generated_market(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small folder of generated people in Market-1501's layout."""
+    root = tmp_path_factory.mktemp("generated")
+    write_market_folder(root, train_people=8, test_people=6, cameras=2, per_camera=3, size_hw=(64, 32))
+    return root
+
+
+@pytest.fixture(scope="session")
+def market1501() -> Market1501:
+    """All of Market-1501, or a counted skip where REID_DATASETS does not hold it."""
+    datasets = os.environ.get("REID_DATASETS")
+    if datasets is None:
+        pytest.skip("REID_DATASETS is not set: Market-1501 is not at hand")
+    try:
+        return read_market1501(dataset_root(Path(datasets)))
+    except DatasetError as error:
+        pytest.skip(f"Market-1501 is not at hand: {error}")

@@ -1,0 +1,91 @@
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from reid.datasets.generated import generate_crops
+from reid.errors import ImageFormatError
+from reid.networks.embedding import EmbeddingArguments, EmbeddingNetwork
+from reid.precision import Precision, choose_precision, native_half
+from reid.predictors import Embedder, resolve_device
+from reid.transforms import PreprocessConfig
+
+
+@pytest.fixture(scope="module")
+def embedder(tiny_bundle: Path) -> Embedder:
+    return Embedder.load(tiny_bundle, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def crops() -> list[Image.Image]:
+    return [crop.image for crop in generate_crops(10, cameras=2, per_camera=2, seed=3)]
+
+
+def test_rows_are_float32_of_unit_length(embedder: Embedder, crops: list[Image.Image]) -> None:
+    rows = embedder.embed(crops)
+    assert (rows.shape, rows.dtype) == ((40, 32), np.float32)
+    assert np.linalg.norm(rows, axis=1) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_the_batch_an_image_travels_in_does_not_matter(embedder: Embedder, crops: list[Image.Image]) -> None:
+    together = embedder.embed(crops)
+    alone = np.concatenate([embedder.embed([crop]) for crop in crops])
+    assert (together * alone).sum(axis=1).min() >= 0.999
+
+
+def test_bytes_and_the_image_they_hold_agree(embedder: Embedder, crops: list[Image.Image]) -> None:
+    buffer = io.BytesIO()
+    crops[0].save(buffer, "PNG")
+    assert np.array_equal(embedder.embed([buffer.getvalue()]), embedder.embed([crops[0]]))
+
+
+def test_a_mirrored_crop_has_the_same_embedding(embedder: Embedder, crops: list[Image.Image]) -> None:
+    """Flip averaging is a field of the bundle; resizing is symmetric, so both views swap places."""
+    mirrored = crops[0].transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    assert float((embedder.embed([crops[0]]) @ embedder.embed([mirrored]).T).item()) >= 0.999
+
+
+def test_no_images_give_no_rows(embedder: Embedder) -> None:
+    assert embedder.embed([]).shape == (0, 32)
+
+
+def test_bytes_that_are_no_image_are_refused(embedder: Embedder) -> None:
+    with pytest.raises(ImageFormatError):
+        embedder.embed([b"hello"])
+
+
+def test_half_precision_is_used_only_where_it_agrees(tiny_bundle: Path, crops: list[Image.Image]) -> None:
+    chosen = Embedder.load(tiny_bundle, device="cpu")
+    exact = Embedder.load(tiny_bundle, device="cpu")
+    exact.precision = Precision.FP32
+    assert chosen.precision in (native_half(torch.device("cpu")), Precision.FP32)
+    assert (chosen.embed(crops) * exact.embed(crops)).sum(axis=1).min() >= 0.999
+
+
+@pytest.mark.parametrize("device", ["tpu0", "", "cuda:x"])
+def test_a_device_that_does_not_exist_is_refused(device: str) -> None:
+    with pytest.raises(ValueError, match="expected a device such as"):
+        resolve_device(device)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has the GPU that the test wants missing")
+def test_a_gpu_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected a GPU"):
+        resolve_device("cuda:0")
+
+
+def test_a_shape_whose_half_precision_is_broken_runs_in_float32() -> None:
+    """A map 2 px wide before a stride of 2, where oneDNN's bf16 convolution gives noise: measured, so never used."""
+    torch.manual_seed(0)
+    network = EmbeddingNetwork(EmbeddingArguments("resnet18", 2, "linear", 32)).eval()
+    cpu, size = torch.device("cpu"), PreprocessConfig(height_px=64, width_px=32)
+    chosen = choose_precision(network, size, cpu)
+    images = torch.rand(8, 3, 64, 32)
+    with torch.inference_mode():
+        exact = network(images)
+        with chosen.autocast(cpu):
+            answers = network(images).float()
+    assert torch.nn.functional.cosine_similarity(answers, exact).min() >= 0.999

@@ -1,0 +1,143 @@
+import dataclasses
+import json
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from reid.datasets.market1501 import read_market1501
+from reid.errors import CheckpointError, DatasetError
+from trainer.checkpoint import load_checkpoint, save_checkpoint
+from trainer.loop import run
+from trainer.recipes import DEBUG, Recipe
+from trainer.tasks.reid import ReidTask, hold_out
+
+SMALL = dataclasses.replace(DEBUG, epochs=3, warmup_epochs=0, hold_out_people=2, batch_size=8)
+CPU = torch.device("cpu")
+
+
+def losses(folder: Path) -> list[float]:
+    return [json.loads(line)["loss"] for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def train(root: Path, recipe: Recipe, folder: Path, *, resume: bool = False) -> str:
+    return run(ReidTask(read_market1501(root).train, recipe, CPU), recipe, folder, resume=resume).verdict
+
+
+def test_a_run_that_is_killed_and_resumed_gives_the_losses_of_one_that_was_not(
+    generated_market: Path, tmp_path: Path
+) -> None:
+    assert train(generated_market, SMALL, tmp_path / "whole") == "finished"
+    code = (
+        "import sys, json, signal, os; from pathlib import Path\n"
+        "import tests.trainer.test_loop as t\n"
+        "root, folder = map(Path, sys.argv[1:])\n"
+        "save = t.ReidTask.validate\n"
+        "def kill_in_epoch_2(task, epoch):\n"
+        "    if epoch == 1: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return save(task, epoch)\n"
+        "t.ReidTask.validate = kill_in_epoch_2\n"
+        "t.train(root, t.SMALL, folder)\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", code, str(generated_market), str(tmp_path / "killed")], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert len(losses(tmp_path / "killed")) == 1
+    assert train(generated_market, SMALL, tmp_path / "killed", resume=True) == "finished"
+    assert losses(tmp_path / "killed") == losses(tmp_path / "whole")
+
+
+def test_training_learns_and_watches_the_people_held_out(generated_market: Path, tmp_path: Path) -> None:
+    recipe = dataclasses.replace(SMALL, epochs=8)
+    train(generated_market, recipe, tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert lines[-1]["loss"] < 0.9 * lines[0]["loss"]
+    assert all(0 <= line["mean_ap"] <= 1 and 0 <= line["rank_1"] <= 1 for line in lines)
+    outcome = json.loads((tmp_path / "outcome.json").read_text())
+    assert (outcome["verdict"], outcome["epochs"]) == ("finished", 8)
+    assert json.loads((tmp_path / "recipe.json").read_text())["name"] == "debug"
+
+
+def test_an_exploding_run_ends_with_a_verdict(generated_market: Path, tmp_path: Path) -> None:
+    recipe = dataclasses.replace(SMALL, optimiser="sgd", learning_rate=1e30, weight_decay=0.0)
+    assert train(generated_market, recipe, tmp_path) == "diverged at epoch 1, step 2"
+    assert json.loads((tmp_path / "outcome.json").read_text())["verdict"] == "diverged at epoch 1, step 2"
+
+
+def test_a_change_of_size_reads_the_crops_anew(generated_market: Path) -> None:
+    recipe = dataclasses.replace(SMALL, sizes=((0, 32, 16), (1, 64, 32)))
+    task = ReidTask(read_market1501(generated_market).train, recipe, CPU)
+    shapes = [next(iter(task.batches(epoch))).images.shape for epoch in range(2)]
+    assert shapes == [torch.Size([8, 3, 32, 16]), torch.Size([8, 3, 64, 32])]
+
+
+def test_people_held_out_are_not_trained_on(generated_market: Path) -> None:
+    crops = read_market1501(generated_market).train
+    rest, held_out = hold_out(crops, 3)
+    assert {crop.pid for crop in rest} == {1, 2, 3, 4, 5}
+    assert {crop.pid for crop in held_out} == {6, 7, 8}
+    assert len(rest) + len(held_out) == len(crops)
+    with pytest.raises(DatasetError, match="fewer than the 8 people there are, got 7"):
+        hold_out(crops, 7)
+
+
+def test_a_batch_larger_than_the_data_is_refused(generated_market: Path) -> None:
+    recipe = dataclasses.replace(SMALL, batch_size=64)
+    with pytest.raises(DatasetError, match="at least one batch of 64 crops, got 36"):
+        ReidTask(read_market1501(generated_market).train, recipe, CPU)
+
+
+def test_the_backbone_learns_at_its_share_of_the_rate(generated_market: Path) -> None:
+    recipe = dataclasses.replace(SMALL, learning_rate=0.5, backbone_learning_rate=0.1)
+    task = ReidTask(read_market1501(generated_market).train, recipe, CPU)
+    backbone, head = task.parameter_groups()
+    assert (backbone["lr"], head["lr"]) == (pytest.approx(0.05), 0.5)
+    grouped = {id(parameter) for group in (backbone, head) for parameter in group["params"]}
+    assert grouped == {id(parameter) for parameter in task.modules.parameters()}
+
+
+def test_frozen_parameters_reach_no_optimiser(generated_market: Path) -> None:
+    recipe = dataclasses.replace(SMALL, head="bnneck", embedding_size=512)
+    task = ReidTask(read_market1501(generated_market).train, recipe, CPU)
+    grouped = {id(parameter) for group in task.parameter_groups() for parameter in group["params"]}
+    assert id(task.network.neck[1].bias) not in grouped
+
+
+def test_a_checkpoint_of_another_recipe_names_the_fields(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    save_checkpoint(path, {"recipe": {"epochs": 3, "seed": 0}})
+    with pytest.raises(CheckpointError, match="another recipe: epochs was 3, now 4"):
+        load_checkpoint(path, {"epochs": 4, "seed": 0})
+
+
+@pytest.mark.parametrize("keep_bytes", [0, 10, 200])
+def test_a_torn_checkpoint_is_refused(tmp_path: Path, keep_bytes: int) -> None:
+    path = tmp_path / "checkpoint.pt"
+    save_checkpoint(path, {"recipe": {}})
+    path.write_bytes(path.read_bytes()[:keep_bytes])
+    with pytest.raises(CheckpointError, match="not a readable checkpoint"):
+        load_checkpoint(path, {})
+
+
+@pytest.fixture
+def small_files_only() -> Iterator[None]:
+    """No file may grow beyond 64 kB: what a full disk looks like to a writer."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64 * 1024, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_leaves_the_last_checkpoint(tmp_path: Path, small_files_only: None) -> None:
+    path = tmp_path / "checkpoint.pt"
+    save_checkpoint(path, {"recipe": {}, "epoch": 1})
+    too_large: dict[str, Any] = {"recipe": {}, "epoch": 2, "weights": torch.zeros(10**6)}
+    with pytest.raises(CheckpointError, match="the last checkpoint is untouched"):
+        save_checkpoint(path, too_large)
+    assert load_checkpoint(path, {})["epoch"] == 1
+    assert [file.name for file in tmp_path.iterdir()] == ["checkpoint.pt"]

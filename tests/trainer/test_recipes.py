@@ -1,0 +1,103 @@
+import dataclasses
+import json
+
+import pytest
+import torch
+
+from reid.errors import RecipeError
+from trainer.recipes import BASELINE, RECIPES, STRONG, Recipe, recipe_from_json, recipe_named
+from trainer.schedules import learning_rate_factor
+
+STEPS = 100
+
+
+def rates(recipe: Recipe) -> list[float]:
+    """The learning rate at the start of every epoch."""
+    return [recipe.learning_rate * learning_rate_factor(recipe, epoch * STEPS, STEPS) for epoch in range(recipe.epochs)]
+
+
+def test_baseline_is_the_studys_code() -> None:
+    assert (BASELINE.backbone, BASELINE.last_stride, BASELINE.head) == ("resnet50", 2, "linear")
+    assert (BASELINE.embedding_size, BASELINE.dropout, BASELINE.classifier_bias) == (512, 0.5, True)
+    assert (BASELINE.optimiser, BASELINE.weight_decay, BASELINE.backbone_learning_rate) == ("sgd", 5e-4, 0.1)
+    assert (BASELINE.label_smoothing, BASELINE.erasing, BASELINE.flip, BASELINE.pad_px) == (0, 0, 0.5, 10)
+    assert BASELINE.sizes == ((0, 256, 128),)
+    assert BASELINE.preprocess(0).interpolation == "bicubic"
+    assert rates(BASELINE) == pytest.approx([0.05] * 40 + [0.005] * 20)
+
+
+def test_strong_is_the_bag_of_tricks() -> None:
+    assert (STRONG.backbone, STRONG.last_stride, STRONG.head) == ("resnet50", 1, "bnneck")
+    assert (STRONG.embedding_size, STRONG.classifier_bias, STRONG.dropout) == (2048, False, 0)
+    assert (STRONG.batch_size, STRONG.crops_per_person) == (16 * 4, 4)
+    assert (STRONG.optimiser, STRONG.weight_decay, STRONG.epochs) == ("adam", 5e-4, 120)
+    assert (STRONG.erasing, STRONG.label_smoothing, STRONG.triplet_margin) == (0.5, 0.1, 0.3)
+    strong = rates(STRONG)
+    assert strong[0] == pytest.approx(3.5e-4 * 0.01)
+    assert strong[5] == pytest.approx(3.5e-4 * (0.01 + 0.99 / 2))
+    assert strong[10:] == pytest.approx([3.5e-4] * 30 + [3.5e-5] * 30 + [3.5e-6] * 50)
+
+
+def test_a_step_schedule_is_torchs_own() -> None:
+    recipe = dataclasses.replace(BASELINE, milestones=(3, 7), gamma=0.3, epochs=10)
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    optimiser = torch.optim.SGD([parameter], lr=recipe.learning_rate)
+    scheduler = torch.optim.lr_scheduler.MultiStepLR(optimiser, [3, 7], gamma=0.3)
+    expected = []
+    for _ in range(10):
+        expected.append(optimiser.param_groups[0]["lr"])
+        optimiser.step()
+        scheduler.step()
+    assert rates(recipe) == pytest.approx(expected)
+
+
+def test_a_cosine_falls_from_the_end_of_warm_up_to_zero() -> None:
+    recipe = dataclasses.replace(BASELINE, schedule="cosine", warmup_epochs=2, epochs=10, learning_rate=1.0)
+    falling = rates(recipe)[2:]
+    assert falling[0] == pytest.approx(1.0)
+    assert falling[4] == pytest.approx(0.5)
+    assert falling == sorted(falling, reverse=True)
+    assert learning_rate_factor(recipe, 10 * STEPS - 1, STEPS) < 1e-4
+
+
+def test_single_fields_are_overridden_by_text() -> None:
+    recipe = recipe_named(
+        "strong", {"epochs": "3", "milestones": "[1, 2]", "learning_rate": "1", "teacher": "file.npz"}
+    )
+    assert (recipe.epochs, recipe.milestones, recipe.learning_rate) == (3, (1, 2), 1.0)
+    assert recipe.teacher == "file.npz"
+    assert dataclasses.replace(recipe, epochs=120, milestones=(40, 70), learning_rate=3.5e-4, teacher="") == STRONG
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_every_recipe_survives_json(name: str) -> None:
+    recipe = RECIPES[name]
+    assert recipe_from_json(json.loads(json.dumps(dataclasses.asdict(recipe)))) == recipe
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"epoch": "3"}, "unknown recipe field 'epoch'"),
+        ({"epochs": "three"}, "epochs: expected a JSON value"),
+        ({"epochs": "1.5"}, "epochs: expected int, got '1.5'"),
+        ({"epochs": "true"}, "epochs: expected int, got 'true'"),
+        ({"classifier_bias": "1"}, "classifier_bias: expected bool, got '1'"),
+        ({"epochs": "0"}, "epochs does not fit: 0"),
+        ({"optimiser": "lamb"}, "optimiser does not fit: 'lamb'"),
+        ({"sizes": "[]"}, r"sizes does not fit: \(\)"),
+        ({"crops_per_person": "5"}, "crops_per_person does not fit: 5"),
+        ({"teacher_cosine": "1"}, "teacher does not fit: ''"),
+        ({"learning_rate": "-1"}, "learning_rate does not fit: -1.0"),
+    ],
+)
+def test_overrides_that_do_not_fit_are_named(overrides: dict[str, str], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        recipe_named("strong", overrides)
+
+
+def test_a_recipe_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(RecipeError, match=r"expected a recipe of .*'baseline'.*, got 'base'"):
+        recipe_named("base")
+    with pytest.raises(RecipeError, match="unknown recipe fields \\['gama'\\]"):
+        recipe_from_json(dataclasses.asdict(BASELINE) | {"gama": 1})

@@ -1,0 +1,1 @@
+"""Training and studies: datasets in, bundles out. The command is `reid-trainer`."""

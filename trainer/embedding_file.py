@@ -1,0 +1,34 @@
+"""A folder of images → one file of embeddings."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from reid.errors import DatasetError
+from reid.predictors import Embedder
+from trainer.evaluation import embed_files
+
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+
+
+def embed_folder(embedder: Embedder, folder: Path, out: Path) -> int:
+    """Embed every image below `folder` and write `out` (.npz), whole or not at all; return how many.
+
+    The file holds `path` (N,) relative to the folder, sorted, and `embedding` (N, D) float32 unit rows. Raises
+    :class:`DatasetError` when the folder has no images or one does not decode, ``ValueError`` for another suffix.
+    """
+    if out.suffix != ".npz":
+        raise ValueError(f"expected an output file that ends in .npz, got {out.name!r}")
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    if not paths:
+        raise DatasetError(f"{folder}: expected images ({', '.join(_SUFFIXES)}), got none")
+    names = np.array([path.relative_to(folder).as_posix() for path in paths])
+    embedding = embed_files(embedder, paths, folder.name)
+    temporary = out.with_name(out.name + ".new")
+    with temporary.open("wb") as file:
+        np.savez(file, path=names, embedding=embedding)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(out)
+    return len(paths)

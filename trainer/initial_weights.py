@@ -1,0 +1,48 @@
+"""Where a network starts from: nothing, ImageNet, a file, or another bundle."""
+
+from pathlib import Path
+
+import torch
+from torch import nn
+from torchvision import models
+
+from reid.bundle import load_network, read_bundle
+from reid.errors import RecipeError
+from reid.networks.embedding import EmbeddingNetwork
+
+
+def load_initial_weights(network: EmbeddingNetwork, source: str) -> None:
+    """Fill `network` in place.
+
+    `none` keeps its random weights; `imagenet` fills the backbone with torchvision's V1 weights (downloaded on first
+    use); a `.pth` file fills the backbone; a bundle folder fills everything. Raises :class:`RecipeError` when the
+    source is none of these or its tensors do not fit exactly.
+    """
+    path = Path(source)
+    if source == "none":
+        return
+    if source == "imagenet":
+        _fill(network.backbone, _imagenet(network.arguments.backbone), source)
+    elif (path / "bundle.json").is_file():
+        _fill(network, load_network(path, read_bundle(path)).state_dict(), source)
+    elif path.is_file():
+        _fill(network.backbone, _without_classifier(torch.load(path, weights_only=True)), source)
+    else:
+        raise RecipeError(f"initial_weights: expected none, imagenet, a .pth file or a bundle folder, got {source!r}")
+
+
+def _imagenet(backbone: str) -> dict[str, torch.Tensor]:
+    weights = models.get_model_weights(backbone).IMAGENET1K_V1
+    return _without_classifier(weights.get_state_dict(progress=True))
+
+
+def _without_classifier(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """torchvision's own last layer is dropped: the embedding network has a neck in its place."""
+    return {name: tensor for name, tensor in state.items() if not name.startswith("fc.")}
+
+
+def _fill(module: nn.Module, state: dict[str, torch.Tensor], source: str) -> None:
+    try:
+        module.load_state_dict(state)
+    except RuntimeError as error:
+        raise RecipeError(f"initial_weights: {source} does not fit the network: {error}") from error

@@ -1,0 +1,202 @@
+"""Complete, named, frozen recipes: everything a run depends on besides its data.
+
+A flag overrides single fields (`--set epochs=5`); the effective recipe is saved beside the run.
+"""
+
+import dataclasses
+import json
+import typing
+from dataclasses import dataclass
+from typing import Any
+
+from reid.errors import RecipeError
+from reid.networks.embedding import EmbeddingArguments
+from reid.transforms import PreprocessConfig
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One way to train an embedding. Sizes in px, times in epochs; a weight of 0 switches its loss off."""
+
+    name: str
+    # network
+    backbone: str = "resnet50"
+    last_stride: int = 2
+    head: str = "linear"
+    embedding_size: int = 512
+    dropout: float = 0.0
+    classifier_bias: bool = False
+    initial_weights: str = "none"  # `none`, `imagenet` (downloaded by torchvision), a file, or a bundle folder
+    # crops: (first epoch, height, width), rising; the last size is the bundle's
+    sizes: tuple[tuple[int, int, int], ...] = ((0, 256, 128),)
+    flip: float = 0.5
+    pad_px: int = 10
+    erasing: float = 0.0
+    # batches: P people × K crops each, or shuffled crops when crops_per_person is 0
+    batch_size: int = 32
+    crops_per_person: int = 0
+    # losses
+    cross_entropy: float = 1.0
+    label_smoothing: float = 0.0
+    triplet: float = 0.0
+    triplet_margin: float = 0.3
+    teacher: str = ""  # teacher embeddings of the training crops (.npz of `embed`) or an OpenVINO network (.xml)
+    teacher_cosine: float = 0.0
+    teacher_pairs: float = 0.0
+    # optimiser
+    optimiser: str = "sgd"
+    learning_rate: float = 0.05
+    backbone_learning_rate: float = 1.0  # as a share of learning_rate
+    weight_decay: float = 5e-4
+    epochs: int = 60
+    schedule: str = "step"  # `step` (milestones, gamma) or `cosine` (to zero)
+    milestones: tuple[int, ...] = ()
+    gamma: float = 0.1
+    warmup_epochs: int = 0
+    warmup_factor: float = 0.01
+    seed: int = 0
+    hold_out_people: int = 0  # training people kept back to watch the run
+
+    def __post_init__(self) -> None:
+        """Raise :class:`RecipeError` on values that cannot train."""
+        expectations = {
+            "epochs": self.epochs >= 1,
+            "batch_size": self.batch_size >= 2,
+            "learning_rate": self.learning_rate > 0,
+            "optimiser": self.optimiser in ("sgd", "adam", "adamw"),
+            "schedule": self.schedule in ("step", "cosine"),
+            "sizes": bool(self.sizes) and self.sizes[0][0] == 0 and list(self.sizes) == sorted(self.sizes),
+            "crops_per_person": not self.crops_per_person or self.batch_size % self.crops_per_person == 0,
+            "triplet": self.triplet == 0 or self.crops_per_person >= 2,
+            "teacher": bool(self.teacher) or not (self.teacher_cosine or self.teacher_pairs),
+            "hold_out_people": self.hold_out_people >= 0,
+        }
+        if wrong := [field for field, fits in expectations.items() if not fits]:
+            raise RecipeError("; ".join(f"{field} does not fit: {getattr(self, field)!r}" for field in wrong))
+
+    @property
+    def network(self) -> EmbeddingArguments:
+        """The network's arguments, as the bundle stores them."""
+        return EmbeddingArguments(self.backbone, self.last_stride, self.head, self.embedding_size)
+
+    def preprocess(self, epoch: int) -> PreprocessConfig:
+        """The crop size in force at an epoch (from 0)."""
+        _, height, width = [size for size in self.sizes if size[0] <= epoch][-1]
+        return PreprocessConfig(height_px=height, width_px=width)
+
+
+# The learning-rate study's code, as measured facts about it (docs/papers): new head at 10 × the backbone's rate.
+BASELINE = Recipe(
+    name="baseline",
+    dropout=0.5,
+    classifier_bias=True,
+    initial_weights="imagenet",
+    learning_rate=0.05,
+    backbone_learning_rate=0.1,
+    milestones=(40,),
+)
+
+# "Bag of Tricks and a Strong Baseline for Deep Person Re-identification", Luo et al. 2019.
+STRONG = Recipe(
+    name="strong",
+    last_stride=1,
+    head="bnneck",
+    embedding_size=2048,
+    initial_weights="imagenet",
+    erasing=0.5,
+    batch_size=64,
+    crops_per_person=4,
+    label_smoothing=0.1,
+    triplet=1.0,
+    optimiser="adam",
+    learning_rate=3.5e-4,
+    epochs=120,
+    milestones=(40, 70),
+    warmup_epochs=10,
+)
+
+# A run on generated people that ends within a minute on a processor.
+DEBUG = Recipe(
+    name="debug",
+    backbone="resnet18",
+    last_stride=1,
+    embedding_size=64,
+    sizes=((0, 64, 32),),
+    pad_px=4,
+    batch_size=16,
+    optimiser="adamw",
+    learning_rate=1e-3,
+    epochs=10,
+    schedule="cosine",
+    warmup_epochs=1,
+)
+
+# The light bundle that ships: a small ResNet that learns a teacher's geometry beside the identities, first on
+# crops of Market-1501's own size, then on larger ones.
+LIGHT = Recipe(
+    name="light",
+    backbone="resnet18",
+    last_stride=1,
+    embedding_size=256,
+    sizes=((0, 128, 64), (30, 192, 96)),
+    erasing=0.3,
+    batch_size=64,
+    label_smoothing=0.1,
+    teacher="required: --set teacher=FILE",
+    teacher_cosine=8.0,
+    teacher_pairs=50.0,
+    optimiser="adamw",
+    learning_rate=1e-3,
+    weight_decay=0.05,
+    epochs=42,
+    schedule="cosine",
+    warmup_epochs=2,
+)
+
+RECIPES = {recipe.name: recipe for recipe in (BASELINE, STRONG, DEBUG, LIGHT)}
+
+
+def recipe_named(name: str, overrides: dict[str, str] | None = None) -> Recipe:
+    """A recipe with single fields overridden by text, such as `{"epochs": "5", "milestones": "[3]"}`.
+
+    Raises :class:`RecipeError` for a recipe, a field or a value that does not exist.
+    """
+    if name not in RECIPES:
+        raise RecipeError(f"expected a recipe of {sorted(RECIPES)}, got {name!r}")
+    return recipe_from_json(dataclasses.asdict(RECIPES[name]) | _parsed(overrides or {}))
+
+
+def recipe_from_json(raw: dict[str, Any]) -> Recipe:
+    """The recipe that `dataclasses.asdict` and JSON wrote. Raises :class:`RecipeError` on unknown fields."""
+    known = {field.name for field in dataclasses.fields(Recipe)}
+    if unknown := raw.keys() - known:
+        raise RecipeError(f"unknown recipe fields {sorted(unknown)}; the fields are {sorted(known)}")
+    return Recipe(**{key: _as_tuples(value) for key, value in raw.items()})
+
+
+def _as_tuples(value: Any) -> Any:
+    return tuple(_as_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def _parsed(overrides: dict[str, str]) -> dict[str, Any]:
+    types = typing.get_type_hints(Recipe)
+    parsed: dict[str, Any] = {}
+    for field, text in overrides.items():
+        if field not in types:
+            raise RecipeError(f"unknown recipe field {field!r}; the fields are {sorted(types)}")
+        parsed[field] = _parse(field, text, types[field])
+    return parsed
+
+
+def _parse(field: str, text: str, kind: Any) -> Any:
+    if kind is str:
+        return text
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise RecipeError(f"{field}: expected a JSON value of type {kind}, got {text!r}") from error
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if kind in (int, float, bool) and type(value) is not kind:
+        raise RecipeError(f"{field}: expected {kind.__name__}, got {text!r}")
+    return _as_tuples(value)

@@ -1,0 +1,1 @@
+"""What the loop trains: one file per kind of model."""
