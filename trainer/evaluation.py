@@ -51,7 +51,7 @@ class Evaluation:
         return calibrate(self.query, self.gallery, self.query_labels, self.gallery_labels, domain=domain)
 
 
-def evaluate(embedder: Embedder, dataset: Market1501) -> Evaluation:
+def evaluate_dataset(embedder: Embedder, dataset: Market1501) -> Evaluation:
     """Embed query and gallery with `embedder` and score them. Raises :class:`~reid.errors.DatasetError`."""
     started = time.perf_counter()
     query = embed_files(embedder, [crop.path for crop in dataset.query], "query")

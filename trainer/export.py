@@ -12,7 +12,7 @@ from reid.datasets.market1501 import Crop, Market1501
 from reid.networks.embedding import EmbeddingNetwork
 from reid.predictors import Embedder
 from trainer.card import card
-from trainer.evaluation import evaluate
+from trainer.evaluation import evaluate_dataset
 from trainer.loop import Outcome
 from trainer.recipes import Recipe
 
@@ -38,7 +38,7 @@ def export_bundle(
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         draft = Path(temporary) / folder.name
         plain = write_bundle(draft, network, _description(recipe, data, origin), card="")
-        evaluation = evaluate(Embedder.load(draft), data)
+        evaluation = evaluate_dataset(Embedder.load(draft), data)
         bundle = dataclasses.replace(
             plain, metrics=evaluation.figures(), calibration=evaluation.calibration(origin.domain)
         )

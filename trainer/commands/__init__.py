@@ -1,0 +1,1 @@
+"""The commands of `reid-trainer`: one file each."""

@@ -1,0 +1,54 @@
+"""What several commands share: their options, their errors, how they print figures."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from reid.datasets.market1501 import dataset_root
+from reid.errors import ReidError
+
+Data = Annotated[
+    Path,
+    typer.Option(
+        envvar="REID_DATASETS",
+        help="Market-1501, or a folder in its layout, or the folder that holds it; for `train`, also the word "
+        "`generated`: drawn people.",
+    ),
+]
+BundleOption = Annotated[
+    str, typer.Option("--bundle", help="A bundle folder, or the name of a shipped bundle.", show_default=True)
+]
+Device = Annotated[str, typer.Option(help="`auto` (a GPU where there is one), `cpu`, `cuda:0`, …")]
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turn what the caller got wrong into one line on stderr and exit status 2; our own faults keep their trace."""
+    try:
+        yield
+    except (ReidError, ValueError) as error:
+        typer.echo(f"reid-trainer: {error}", err=True)
+        raise typer.Exit(2) from error
+
+
+def print_figures(figures: dict[str, object]) -> None:
+    """Print Rank-1/5/10 and both mAPs with their protocol and how many queries counted."""
+    table = Table("Rank-1", "Rank-5", "Rank-10", "mAP (step)", "mAP (trapezoid)", title=str(figures["protocol"]))
+    names = ("rank_1", "rank_5", "rank_10", "mean_ap", "mean_ap_trapezoid")
+    table.add_row(*(f"{figures[name]:.2%}" for name in names))
+    Console().print(table)
+    typer.echo(
+        f"{figures['num_valid_queries']} of {figures['num_queries']} queries count, "
+        f"against {figures['num_gallery']} crops"
+    )
+
+
+def domain_of(data: Path) -> str:
+    """What to call the people and cameras of a dataset folder: its name stands beside every figure."""
+    name = "generated people" if data == Path("generated") else dataset_root(data).name
+    return f"{name}, query against gallery"
