@@ -1,4 +1,4 @@
-"""The training loop: knows steps, epochs, checkpoints and logs, and nothing of people, clips or classes."""
+"""The training loop: knows steps, epochs, checkpoints and processes, and nothing of people, clips or classes."""
 
 import dataclasses
 import json
@@ -10,41 +10,62 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from reid.errors import CheckpointError
+from reid.precision import Precision
 from trainer.checkpoint import load_checkpoint, save_checkpoint
+from trainer.distributed import World
+from trainer.logs import EpochLog, Progress
 from trainer.recipes import Recipe
 from trainer.schedules import learning_rate_factor
+
+Tensors = tuple[torch.Tensor, ...]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What goes into the model and what its outputs are compared with, each (B, …), on the device."""
+
+    inputs: torch.Tensor
+    targets: Tensors
 
 
 class Task(Protocol):
     """What a kind of model must say of itself to be trained."""
 
-    @property
-    def modules(self) -> nn.Module:
-        """Everything with weights, the parts that only training needs included."""
-        ...
+    device: torch.device
+    precision: Precision
+    """What the model runs in; losses are computed in float32."""
 
     @property
-    def steps_per_epoch(self) -> int:
-        """Batches an epoch, the same for every epoch."""
+    def model(self) -> nn.Module:
+        """Everything with weights, what only training needs included: (B, …) inputs → a tuple of (B, …) outputs."""
         ...
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Parameter groups for the optimiser, each with its own `lr`."""
         ...
 
-    def batches(self, epoch: int) -> Iterator[Any]:
-        """The batches of an epoch (from 0), the same ones whenever it is asked."""
+    def steps_per_epoch(self, epoch: int) -> int:
+        """How many batches an epoch (from 0) has."""
         ...
 
-    def loss(self, batch: Any) -> torch.Tensor:
-        """A finite scalar to minimise."""
+    def batches(self, epoch: int, world: World) -> Iterator[Batch]:
+        """This process's share of the epoch's batches, the same ones whenever it is asked."""
         ...
 
-    def validate(self, epoch: int) -> dict[str, float]:
-        """Figures on what was held out; empty where nothing was."""
+    def loss(self, outputs: Tensors, targets: Tensors) -> torch.Tensor:
+        """A scalar to minimise, of a whole batch."""
+        ...
+
+    def top1_error(self, outputs: Tensors, targets: Tensors) -> float:
+        """The share of a batch that is classified wrongly."""
+        ...
+
+    def validate(self, model: nn.Module, epoch: int) -> dict[str, float]:
+        """Figures of `model` on what was held out; empty where nothing was."""
         ...
 
 
@@ -58,123 +79,160 @@ class Outcome:
     final_loss: float
 
 
-def run(task: Task, recipe: Recipe, folder: Path, *, resume: bool) -> Outcome:
-    """Train to the recipe's last epoch, with a checkpoint after each, and write `outcome.json`.
+def run(task: Task, recipe: Recipe, folder: Path, world: World, *, resume: bool) -> Outcome:
+    """Train to the recipe's last epoch, with a checkpoint after each; logs and `outcome.json` lie in `folder`.
 
-    With `resume`, go on from `folder/checkpoint.pt` if there is one; an interrupted run then gives the same losses
-    as one that was not. Raises :class:`~reid.errors.CheckpointError` when it belongs to another recipe.
+    With `resume`, go on from `folder/checkpoint.pt` if there is one: an interrupted run then gives the same losses as
+    one that was not. At the end `task.model` holds what counts: the averaged weights, if the recipe averages.
+    Raises :class:`CheckpointError` when the folder holds a run and `resume` is not asked, or one of another recipe.
     """
+    checkpoint = folder / "checkpoint.pt"
+    if checkpoint.exists() and not resume:
+        raise CheckpointError(f"{folder} holds a run: resume it, or choose another folder")
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "recipe.json").write_text(json.dumps(dataclasses.asdict(recipe), indent=1) + "\n")
-    return _Run(task, recipe, folder, resume=resume).to_the_end()
+    outcome = _Run(task, recipe, checkpoint, world).to_the_end()
+    if world.leads:
+        (folder / "outcome.json").write_text(json.dumps(dataclasses.asdict(outcome), indent=1) + "\n")
+    return outcome
 
 
 class _Run:
-    def __init__(self, task: Task, recipe: Recipe, folder: Path, *, resume: bool) -> None:
-        self.task, self.recipe, self.folder = task, recipe, folder
+    def __init__(self, task: Task, recipe: Recipe, checkpoint: Path, world: World) -> None:
+        self.task, self.recipe, self.checkpoint, self.world = task, recipe, checkpoint, world
         self.recipe_json = json.loads(json.dumps(dataclasses.asdict(recipe)))
         self.optimiser = _optimiser(recipe, task.parameter_groups())
         self.base_rates = [group["lr"] for group in self.optimiser.param_groups]
-        self.epoch = 0
+        self.scaler = torch.amp.GradScaler(task.device.type, enabled=task.device.type == "cuda")
+        self.average = _average(task.model, recipe.average_decay)
+        self.weight_norms: list[float] = []
+        self.log = EpochLog(checkpoint.parent, self.recipe_json)
         self.seconds_before = 0.0
         self.started = time.monotonic()
-        if resume and self.checkpoint_path.exists():
+        if checkpoint.exists():
             self._restore()
+        self.parallel = world.wrap(task.model, task.device)
 
     @property
-    def checkpoint_path(self) -> Path:
-        return self.folder / "checkpoint.pt"
+    def judged(self) -> nn.Module:
+        """The model that is validated and kept."""
+        return self.task.model if self.average is None else self.average.module
 
     def to_the_end(self) -> Outcome:
-        loss = math.nan
-        with _progress() as bar:
-            for epoch in range(self.epoch, self.recipe.epochs):
-                diverged_at, loss = self._train_epoch(epoch, bar)
-                if diverged_at is not None:
-                    return self._end(f"diverged at epoch {epoch + 1}, step {diverged_at + 1}", epoch, loss)
-                self.epoch = epoch + 1
-                self._log(epoch=self.epoch, loss=loss, **self.task.validate(epoch))
-                self._save()
-        return self._end("finished", self.epoch, loss)
+        with Progress(self.recipe.epochs, shown=self.world.leads) as progress:
+            for epoch in range(len(self.log.epochs), self.recipe.epochs):
+                figures, wrong_step = self._train_epoch(epoch, progress)
+                if wrong_step is not None:
+                    return self._outcome(f"diverged at epoch {epoch + 1}, step {wrong_step + 1}", figures["loss"])
+                self.weight_norms.append(_weight_norm(self.task.model))
+                figures |= self.task.validate(self.judged, epoch) if self.world.leads else {}
+                self.log.append({"epoch": epoch + 1, "seconds": round(self._seconds(), 1), **figures})
+                if self.world.leads:
+                    self._save()
+                    self.log.write()
+        if self.average is not None:
+            self.task.model.load_state_dict(self.average.module.state_dict())
+        return self._outcome("finished", self.log.epochs[-1]["loss"])
 
-    def _train_epoch(self, epoch: int, bar: Progress) -> tuple[int | None, float]:
-        """Returns the step at which the loss stopped being finite (or None) and the epoch's mean loss."""
-        torch.manual_seed(_epoch_seed(self.recipe.seed, epoch))
-        self.task.modules.train()
-        steps = self.task.steps_per_epoch
-        row = bar.add_task(f"epoch {epoch + 1}/{self.recipe.epochs}", total=steps, loss="")
-        total = 0.0
-        for step, batch in enumerate(self.task.batches(epoch)):
-            loss = self._step(batch, epoch * steps + step)
+    def _train_epoch(self, epoch: int, progress: Progress) -> tuple[dict[str, float], int | None]:
+        """The epoch's mean figures and, if the loss stopped being finite, the step at which it did."""
+        torch.manual_seed(self.recipe.seed * 100_003 + epoch)
+        self.task.model.train()
+        steps = self.task.steps_per_epoch(epoch)
+        progress.begin(epoch, steps)
+        sums = {"loss": 0.0, "top1_error": 0.0}
+        waited, started = 0.0, time.monotonic()
+        batches = self.task.batches(epoch, self.world)
+        for step in range(steps):
+            asked = time.monotonic()
+            batch = next(batches)
+            waited += time.monotonic() - asked
+            self._set_rate(epoch + step / steps)
+            loss, error = self._step(batch)
             if not math.isfinite(loss):
-                return step, loss
-            total += loss
-            bar.update(row, advance=1, loss=f"loss {total / (step + 1):.3f}")
-        return None, total / steps
+                return {"loss": loss}, step
+            sums["loss"] += loss
+            sums["top1_error"] += error
+            progress.advance(sums["loss"] / (step + 1))
+        rate = self.optimiser.param_groups[-1]["lr"]
+        means = {name: total / steps for name, total in sums.items()}
+        return means | {"learning_rate": rate, "waiting": round(waited / (time.monotonic() - started), 4)}, None
 
-    def _step(self, batch: Any, step: int) -> float:
-        factor = learning_rate_factor(self.recipe, step, self.task.steps_per_epoch)
+    def _set_rate(self, epoch: float) -> None:
+        factor = learning_rate_factor(self.recipe, epoch, self.weight_norms)
         for group, rate in zip(self.optimiser.param_groups, self.base_rates, strict=True):
             group["lr"] = rate * factor
-        loss = self.task.loss(batch)
+
+    def _step(self, batch: Batch) -> tuple[float, float]:
+        with self.task.precision.autocast(self.task.device):
+            outputs = self.parallel(batch.inputs)
+        outputs = tuple(self.world.gather(output.float()) for output in outputs)
+        targets = tuple(self.world.gather(target) for target in batch.targets)
+        loss = self.task.loss(outputs, targets)
         value = loss.item()
         if math.isfinite(value):
-            self.optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            self.optimiser.step()
-        return value
+            self._descend(loss)
+        return value, self.task.top1_error(outputs, targets)
+
+    def _descend(self, loss: torch.Tensor) -> None:
+        self.optimiser.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        if self.recipe.max_gradient_norm:
+            self.scaler.unscale_(self.optimiser)
+            nn.utils.clip_grad_norm_(self.task.model.parameters(), self.recipe.max_gradient_norm)
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+        if self.average is not None:
+            self.average.update_parameters(self.task.model)
 
     def _seconds(self) -> float:
         return self.seconds_before + time.monotonic() - self.started
 
-    def _log(self, **fields: float) -> None:
-        line = {"seconds": round(self._seconds(), 1), **fields}
-        with (self.folder / "log.jsonl").open("a") as file:
-            file.write(json.dumps(line) + "\n")
-
     def _save(self) -> None:
         state = {
             "recipe": self.recipe_json,
-            "epoch": self.epoch,
+            "epochs": self.log.epochs,
+            "weight_norms": self.weight_norms,
             "seconds": self._seconds(),
-            "modules": self.task.modules.state_dict(),
+            "model": self.task.model.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
+            "scaler": self.scaler.state_dict(),
         }
-        save_checkpoint(self.checkpoint_path, state)
+        save_checkpoint(self.checkpoint, state)
 
     def _restore(self) -> None:
-        state = load_checkpoint(self.checkpoint_path, self.recipe_json)
-        self.task.modules.load_state_dict(state["modules"])
+        state = load_checkpoint(self.checkpoint, self.recipe_json)
+        self.task.model.load_state_dict(state["model"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.epoch = state["epoch"]
+        self.scaler.load_state_dict(state["scaler"])
+        self.log.epochs = state["epochs"]
+        self.weight_norms = state["weight_norms"]
         self.seconds_before = state["seconds"]
 
-    def _end(self, verdict: str, epochs: int, loss: float) -> Outcome:
-        outcome = Outcome(verdict, epochs, round(self._seconds(), 1), loss)
-        (self.folder / "outcome.json").write_text(json.dumps(dataclasses.asdict(outcome), indent=1) + "\n")
-        return outcome
+    def _outcome(self, verdict: str, loss: float) -> Outcome:
+        return Outcome(verdict, len(self.log.epochs), round(self._seconds(), 1), loss)
 
 
-def _epoch_seed(seed: int, epoch: int) -> int:
-    """Every epoch draws its own random numbers, so that a resumed one draws them again."""
-    return seed * 100_003 + epoch
+def _weight_norm(model: nn.Module) -> float:
+    """Euclidean norm of all that learns."""
+    squares = [parameter.detach().square().sum() for parameter in model.parameters() if parameter.requires_grad]
+    return float(torch.stack(squares).sum().sqrt())
+
+
+def _average(model: nn.Module, decay: float) -> AveragedModel | None:
+    if not decay:
+        return None
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)  # type: ignore[no-untyped-call]
 
 
 def _optimiser(recipe: Recipe, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+    decay = recipe.weight_decay
     match recipe.optimiser:
         case "sgd":
-            return torch.optim.SGD(groups, momentum=0.9, nesterov=True, weight_decay=recipe.weight_decay, fused=True)
+            return torch.optim.SGD(groups, momentum=0.9, nesterov=True, weight_decay=decay, fused=True)
         case "adam":
-            return torch.optim.Adam(groups, weight_decay=recipe.weight_decay, fused=True)
+            return torch.optim.Adam(groups, weight_decay=decay, fused=True)
         case _:
-            return torch.optim.AdamW(groups, weight_decay=recipe.weight_decay, fused=True)
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[loss]}"),
-        TimeRemainingColumn(),
-    )
+            return torch.optim.AdamW(groups, weight_decay=decay, fused=True)

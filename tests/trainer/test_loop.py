@@ -14,12 +14,15 @@ import torch
 from reid.datasets.market1501 import read_market1501
 from reid.errors import CheckpointError, DatasetError
 from trainer.checkpoint import load_checkpoint, save_checkpoint
+from trainer.distributed import World
+from trainer.held_out import hold_out
 from trainer.loop import run
 from trainer.recipes import DEBUG, Recipe
-from trainer.tasks.reid import ReidTask, hold_out
+from trainer.tasks.reid import ReidTask
 
 SMALL = dataclasses.replace(DEBUG, epochs=3, warmup_epochs=0, hold_out_people=2, batch_size=8)
 CPU = torch.device("cpu")
+ALONE = World(0, 1)
 
 
 def losses(folder: Path) -> list[float]:
@@ -27,7 +30,7 @@ def losses(folder: Path) -> list[float]:
 
 
 def train(root: Path, recipe: Recipe, folder: Path, *, resume: bool = False) -> str:
-    return run(ReidTask(read_market1501(root).train, recipe, CPU), recipe, folder, resume=resume).verdict
+    return run(ReidTask(read_market1501(root).train, recipe, CPU), recipe, folder, ALONE, resume=resume).verdict
 
 
 def test_a_run_that_is_killed_and_resumed_gives_the_losses_of_one_that_was_not(
@@ -39,9 +42,9 @@ def test_a_run_that_is_killed_and_resumed_gives_the_losses_of_one_that_was_not(
         "import tests.trainer.test_loop as t\n"
         "root, folder = map(Path, sys.argv[1:])\n"
         "save = t.ReidTask.validate\n"
-        "def kill_in_epoch_2(task, epoch):\n"
+        "def kill_in_epoch_2(task, model, epoch):\n"
         "    if epoch == 1: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "    return save(task, epoch)\n"
+        "    return save(task, model, epoch)\n"
         "t.ReidTask.validate = kill_in_epoch_2\n"
         "t.train(root, t.SMALL, folder)\n"
     )
@@ -63,6 +66,54 @@ def test_training_learns_and_watches_the_people_held_out(generated_market: Path,
     assert json.loads((tmp_path / "recipe.json").read_text())["name"] == "debug"
 
 
+def test_averaged_weights_are_what_is_kept(generated_market: Path, tmp_path: Path) -> None:
+    recipe = dataclasses.replace(SMALL, epochs=1, average_decay=0.5)
+    task = ReidTask(read_market1501(generated_market).train, recipe, CPU)
+    run(task, recipe, tmp_path, ALONE, resume=False)
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    name = "network.neck.0.weight"
+    assert torch.equal(task.model.state_dict()[name], state["average"][f"module.{name}"])
+    assert not torch.equal(task.model.state_dict()[name], state["model"][name])
+
+
+def test_gradients_are_scaled_down_to_the_norm_asked_for(generated_market: Path, tmp_path: Path) -> None:
+    recipe = dataclasses.replace(SMALL, epochs=1, max_gradient_norm=1e-3)
+    task = ReidTask(read_market1501(generated_market).train, recipe, CPU)
+    run(task, recipe, tmp_path, ALONE, resume=False)
+    gradients = [parameter.grad for parameter in task.model.parameters() if parameter.grad is not None]
+    norm = torch.stack([gradient.norm() for gradient in gradients]).norm().item()
+    assert norm == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_a_growing_batch_makes_fewer_steps(generated_market: Path, tmp_path: Path) -> None:
+    recipe = dataclasses.replace(SMALL, hold_out_people=0, batch_growth=((1, 2), (2, 3)))
+    task = ReidTask(read_market1501(generated_market).train, recipe, CPU)
+    assert [task.steps_per_epoch(epoch) for epoch in range(3)] == [48 // 8, 48 // 16, 48 // 48]
+    assert next(task.batches(2, ALONE)).inputs.shape[0] == 48
+    assert run(task, recipe, tmp_path, ALONE, resume=False).verdict == "finished"
+
+
+def test_curves_are_kept_as_table_and_picture(generated_market: Path, tmp_path: Path) -> None:
+    recipe = dataclasses.replace(SMALL, hold_out_crops=1)
+    train(generated_market, recipe, tmp_path)
+    header, *rows = (tmp_path / "curves.csv").read_text().splitlines()
+    names = header.split(",")
+    assert {"epoch", "loss", "top1_error", "validation_loss", "validation_error", "learning_rate", "waiting"} <= set(
+        names
+    )
+    assert [row.split(",")[0] for row in rows] == ["1", "2", "3"]
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_folder_that_holds_a_run_is_not_overwritten(generated_market: Path, tmp_path: Path) -> None:
+    train(generated_market, SMALL, tmp_path)
+    before = (tmp_path / "log.jsonl").read_text()
+    with pytest.raises(CheckpointError, match="holds a run: resume it, or choose another folder"):
+        train(generated_market, SMALL, tmp_path)
+    assert train(generated_market, SMALL, tmp_path, resume=True) == "finished"
+    assert (tmp_path / "log.jsonl").read_text() == before
+
+
 def test_an_exploding_run_ends_with_a_verdict(generated_market: Path, tmp_path: Path) -> None:
     recipe = dataclasses.replace(SMALL, optimiser="sgd", learning_rate=1e30, weight_decay=0.0)
     assert train(generated_market, recipe, tmp_path) == "diverged at epoch 1, step 2"
@@ -72,18 +123,22 @@ def test_an_exploding_run_ends_with_a_verdict(generated_market: Path, tmp_path: 
 def test_a_change_of_size_reads_the_crops_anew(generated_market: Path) -> None:
     recipe = dataclasses.replace(SMALL, sizes=((0, 32, 16), (1, 64, 32)))
     task = ReidTask(read_market1501(generated_market).train, recipe, CPU)
-    shapes = [next(iter(task.batches(epoch))).images.shape for epoch in range(2)]
+    shapes = [next(task.batches(epoch, ALONE)).inputs.shape for epoch in range(2)]
     assert shapes == [torch.Size([8, 3, 32, 16]), torch.Size([8, 3, 64, 32])]
 
 
 def test_people_held_out_are_not_trained_on(generated_market: Path) -> None:
     crops = read_market1501(generated_market).train
-    rest, held_out = hold_out(crops, 3)
+    rest, held_out = hold_out(crops, people=3, crops_each=1)
     assert {crop.pid for crop in rest} == {1, 2, 3, 4, 5}
-    assert {crop.pid for crop in held_out} == {6, 7, 8}
-    assert len(rest) + len(held_out) == len(crops)
+    assert {crop.pid for crop in held_out.people} == {6, 7, 8}
+    assert [crop.pid for crop in held_out.crops] == [1, 2, 3, 4, 5]
+    assert {*rest, *held_out.people, *held_out.crops} == set(crops)
+    assert len(rest) + len(held_out.people) + len(held_out.crops) == len(crops)
     with pytest.raises(DatasetError, match="fewer than the 8 people there are, got 7"):
-        hold_out(crops, 7)
+        hold_out(crops, people=7, crops_each=0)
+    with pytest.raises(DatasetError, match="more than 6 crops of every person, got 6 of person 1"):
+        hold_out(crops, people=0, crops_each=6)
 
 
 def test_a_batch_larger_than_the_data_is_refused(generated_market: Path) -> None:
@@ -98,7 +153,7 @@ def test_the_backbone_learns_at_its_share_of_the_rate(generated_market: Path) ->
     backbone, head = task.parameter_groups()
     assert (backbone["lr"], head["lr"]) == (pytest.approx(0.05), 0.5)
     grouped = {id(parameter) for group in (backbone, head) for parameter in group["params"]}
-    assert grouped == {id(parameter) for parameter in task.modules.parameters()}
+    assert grouped == {id(parameter) for parameter in task.model.parameters()}
 
 
 def test_frozen_parameters_reach_no_optimiser(generated_market: Path) -> None:

@@ -5,15 +5,13 @@ import pytest
 import torch
 
 from reid.errors import RecipeError
-from trainer.recipes import BASELINE, RECIPES, STRONG, Recipe, recipe_from_json, recipe_named
-from trainer.schedules import learning_rate_factor
-
-STEPS = 100
+from trainer.recipes import BASELINE, PAPER, RECIPES, STRONG, Recipe, recipe_from_json, recipe_named
+from trainer.schedules import bounces_ended, learning_rate_factor
 
 
 def rates(recipe: Recipe) -> list[float]:
     """The learning rate at the start of every epoch."""
-    return [recipe.learning_rate * learning_rate_factor(recipe, epoch * STEPS, STEPS) for epoch in range(recipe.epochs)]
+    return [recipe.learning_rate * learning_rate_factor(recipe, epoch) for epoch in range(recipe.epochs)]
 
 
 def test_baseline_is_the_studys_code() -> None:
@@ -24,6 +22,12 @@ def test_baseline_is_the_studys_code() -> None:
     assert BASELINE.sizes == ((0, 256, 128),)
     assert BASELINE.preprocess(0).interpolation == "bicubic"
     assert rates(BASELINE) == pytest.approx([0.05] * 40 + [0.005] * 20)
+
+
+def test_paper_is_the_studys_text() -> None:
+    assert (PAPER.learning_rate, PAPER.batch_size, PAPER.gamma, PAPER.epochs) == (0.09, 16, 0.01, 60)
+    assert rates(PAPER) == pytest.approx([0.09] * 40 + [0.0009] * 20)
+    assert dataclasses.replace(PAPER, name="baseline", learning_rate=0.05, batch_size=32, gamma=0.1) == BASELINE
 
 
 def test_strong_is_the_bag_of_tricks() -> None:
@@ -57,7 +61,15 @@ def test_a_cosine_falls_from_the_end_of_warm_up_to_zero() -> None:
     assert falling[0] == pytest.approx(1.0)
     assert falling[4] == pytest.approx(0.5)
     assert falling == sorted(falling, reverse=True)
-    assert learning_rate_factor(recipe, 10 * STEPS - 1, STEPS) < 1e-4
+    assert learning_rate_factor(recipe, 9.99) < 1e-4
+
+
+def test_the_rate_falls_each_time_the_weight_norm_stops_bouncing() -> None:
+    recipe = dataclasses.replace(BASELINE, schedule="bouncing", gamma=0.1)
+    falling, bounced, ended = [5.0, 4.0, 3.0], [5.0, 4.0, 3.0, 3.5, 4.0], [5.0, 4.0, 3.0, 3.5, 4.0, 3.9]
+    runs = (falling, bounced, ended, [*ended, 3.0, 3.2, 3.1])
+    assert [learning_rate_factor(recipe, len(norms), norms) for norms in runs] == pytest.approx([1, 1, 0.1, 0.01])
+    assert bounces_ended([1.0, 2.0, 1.0]) == 0  # it rose from the start: that was no bounce
 
 
 def test_single_fields_are_overridden_by_text() -> None:

@@ -11,6 +11,7 @@ from reid.datasets.generated import write_market_folder
 from reid.datasets.market1501 import Market1501, read_market1501
 from reid.predictors import resolve_device
 from trainer.commands.shared import Data, Device, domain_of, one_line_errors, print_figures
+from trainer.distributed import World, join_world
 from trainer.export import Origin, export_bundle
 from trainer.loop import run
 from trainer.recipes import RECIPES, recipe_named
@@ -37,9 +38,13 @@ def train(
     """
     with one_line_errors():
         chosen = recipe_named(recipe, _overrides(set_ or []))
-        dataset = _dataset(data, out)
-        task = ReidTask(dataset.train, chosen, resolve_device(device))
-        outcome = run(task, chosen, out, resume=resume)
+        world, own_device = join_world(resolve_device(device))
+        dataset = _dataset(data, out, world)
+        task = ReidTask(dataset.train, chosen, own_device)
+        outcome = run(task, chosen, out, world, resume=resume)
+        world.leave()
+        if not world.leads:
+            return
         if outcome.verdict != "finished":
             typer.echo(f"reid-trainer: {outcome.verdict}", err=True)
             raise typer.Exit(1)
@@ -54,13 +59,14 @@ def train(
         print_figures(bundle.metrics)
 
 
-def _dataset(data: Path, out: Path) -> Market1501:
+def _dataset(data: Path, out: Path, world: World) -> Market1501:
     """Market-1501 at `data`, or for the word `generated`, people drawn now and written below `out`."""
     if data != Path("generated"):
         return read_market1501(data)
     folder = out / "generated"
-    if not folder.exists():
+    if world.leads and not folder.exists():
         write_market_folder(folder, train_people=16, test_people=16, cameras=2, per_camera=4)
+    world.meet()
     return read_market1501(folder)
 
 

@@ -1,7 +1,6 @@
 """Training an embedding on labelled people."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,61 +18,68 @@ from reid.precision import Precision, choose_precision
 from reid.predictors import embed_tensor
 from reid.transforms import PreprocessConfig
 from trainer.augment import augment
+from trainer.distributed import World
+from trainer.held_out import hold_out
 from trainer.initial_weights import load_initial_weights
+from trainer.loop import Batch, Tensors
 from trainer.losses import batch_hard_triplet, teacher_cosine, teacher_pairs
 from trainer.pixels import load_pixels
 from trainer.recipes import Recipe
 from trainer.samplers import people_batches, shuffled_batches
+from trainer.schedules import batch_size_at
 from trainer.teachers import teacher_embeddings
 
 _EVALUATION_BATCH = 128
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Normalised (B, 3, H, W) images, (B,) labels and, with a teacher, its (B, T) unit rows; all on the device."""
+class IdentityModel(nn.Module):
+    """The embedding network and the classifier that only training needs."""
 
-    images: torch.Tensor
-    labels: torch.Tensor
-    teacher: torch.Tensor | None
+    def __init__(self, recipe: Recipe, num_people: int) -> None:
+        super().__init__()
+        self.network = EmbeddingNetwork(recipe.network)
+        self.classifier = IdentityClassifier(
+            recipe.embedding_size, num_people, dropout=recipe.dropout, bias=recipe.classifier_bias
+        )
+
+    def forward(self, images: torch.Tensor) -> Tensors:
+        """(B, 3, H, W) → feature before the norm (B, D), embedding (B, D), logits (B, P)."""
+        feature, embedding = self.network.forward_both(images)
+        return feature, embedding, self.classifier(embedding)
 
 
 class ReidTask:
-    """Embedding network and identity classifier on crops of labelled people; a :class:`~trainer.loop.Task`."""
+    """Crops of labelled people; a :class:`~trainer.loop.Task`."""
 
     def __init__(self, crops: tuple[Crop, ...], recipe: Recipe, device: torch.device) -> None:
-        """Read the recipe's part of the crops. Raises :class:`DatasetError` with fewer people than it needs."""
+        """Take the recipe's part of the crops. Raises :class:`DatasetError` with fewer people than it needs."""
         self.recipe, self.device = recipe, device
-        self.crops, self.held_out = hold_out(crops, recipe.hold_out_people)
-        self.labels = _contiguous(labels_of(self.crops).pids)
+        self.crops, self.held_out = hold_out(crops, people=recipe.hold_out_people, crops_each=recipe.hold_out_crops)
+        self.pids = np.unique(labels_of(self.crops).pids)
         self._check_people()
         torch.manual_seed(recipe.seed)
-        self.network = EmbeddingNetwork(recipe.network)
+        self.model = IdentityModel(recipe, len(self.pids))
         load_initial_weights(self.network, recipe.initial_weights)
-        self.classifier = IdentityClassifier(
-            recipe.embedding_size, self.num_people, dropout=recipe.dropout, bias=recipe.classifier_bias
-        )
-        self.modules = nn.ModuleDict({"network": self.network, "classifier": self.classifier})
-        self.modules.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.labels = self._labels(self.crops)
         self.teacher = self._teacher_rows()
-        self._preprocess: PreprocessConfig | None = None
         self.precision = Precision.FP32
-        self.pixels = torch.empty(0)
+        self._preprocess: PreprocessConfig | None = None
+        self._pixels = torch.empty(0)
 
     @property
-    def num_people(self) -> int:
-        """Number of training classes P."""
-        return int(self.labels.max()) + 1
+    def network(self) -> EmbeddingNetwork:
+        """What a bundle keeps."""
+        return self.model.network
 
-    @property
-    def steps_per_epoch(self) -> int:
+    def steps_per_epoch(self, epoch: int) -> int:
         """Whole batches that the crops fill."""
-        return len(self.crops) // self.recipe.batch_size
+        return len(self.crops) // batch_size_at(self.recipe, epoch)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """The backbone at its share of the learning rate, neck and classifier at the whole; frozen ones left out."""
         rate = self.recipe.learning_rate
-        head = [*self.network.neck.parameters(), *self.classifier.parameters()]
+        head = [*self.network.neck.parameters(), *self.model.classifier.parameters()]
         return [
             {
                 "params": list(self.network.backbone.parameters()),
@@ -82,71 +88,93 @@ class ReidTask:
             {"params": [parameter for parameter in head if parameter.requires_grad], "lr": rate},
         ]
 
-    def batches(self, epoch: int) -> Iterator[Batch]:
-        """The epoch's batches, augmented; a change of crop size decodes the crops and chooses the precision anew."""
-        self._decode(self.recipe.preprocess(epoch))
-        generator = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + epoch)
+    def batches(self, epoch: int, world: World) -> Iterator[Batch]:
+        """This process's crops of each batch, augmented; a change of crop size decodes and chooses precision anew."""
+        self._prepare(self.recipe.preprocess(epoch))
+        generator = torch.Generator().manual_seed((self.recipe.seed * 1_000_003 + epoch) * world.size + world.rank)
         for positions in self._positions(epoch):
-            yield self._batch(torch.from_numpy(positions), generator)
+            yield self._batch(torch.from_numpy(positions[world.rank :: world.size]), generator)
 
-    def loss(self, batch: Batch) -> torch.Tensor:
-        """The recipe's weighted losses; networks run in half precision where it is safe, losses in float32."""
+    def loss(self, outputs: Tensors, targets: Tensors) -> torch.Tensor:
+        """The recipe's weighted losses of a whole batch."""
+        feature, embedding, logits = outputs
+        labels, *teacher = targets
         recipe = self.recipe
-        with self.precision.autocast(self.device):
-            feature, embedding = self.network.forward_both(batch.images)
-            logits = self.classifier(embedding)
-        feature, embedding, logits = feature.float(), embedding.float(), logits.float()
-        loss = recipe.cross_entropy * F.cross_entropy(logits, batch.labels, label_smoothing=recipe.label_smoothing)
+        loss = recipe.cross_entropy * F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
         if recipe.triplet:
-            loss = loss + recipe.triplet * batch_hard_triplet(feature, batch.labels, recipe.triplet_margin)
-        if batch.teacher is not None and recipe.teacher_cosine:
-            loss = loss + recipe.teacher_cosine * teacher_cosine(embedding, batch.teacher)
-        if batch.teacher is not None and recipe.teacher_pairs:
-            loss = loss + recipe.teacher_pairs * teacher_pairs(embedding, batch.teacher)
+            loss = loss + recipe.triplet * batch_hard_triplet(feature, labels, recipe.triplet_margin)
+        if teacher and recipe.teacher_cosine:
+            loss = loss + recipe.teacher_cosine * teacher_cosine(embedding, teacher[0])
+        if teacher and recipe.teacher_pairs:
+            loss = loss + recipe.teacher_pairs * teacher_pairs(embedding, teacher[0])
         return loss
 
-    def validate(self, epoch: int) -> dict[str, float]:
-        """Rank-1 and mAP of the held-out people, each one's crops searched among all the others."""
-        if not self.held_out:
+    def top1_error(self, outputs: Tensors, targets: Tensors) -> float:
+        """The share of crops whose most likely person is another."""
+        return float((outputs[2].argmax(1) != targets[0]).float().mean())
+
+    def validate(self, model: nn.Module, epoch: int) -> dict[str, float]:
+        """Rank-1 and mAP of people held out, loss and top-1 error of crops held out."""
+        assert isinstance(model, IdentityModel)
+        model.eval()
+        preprocess = self.recipe.preprocess(epoch)
+        with self.precision.autocast(self.device):
+            return self._retrieval_figures(model, preprocess) | self._classification_figures(model, preprocess)
+
+    @torch.inference_mode()
+    def _retrieval_figures(self, model: IdentityModel, preprocess: PreprocessConfig) -> dict[str, float]:
+        """Each crop of the people held out, searched among all the others."""
+        if not self.held_out.people:
             return {}
-        vectors = self._embed(self.held_out, self.recipe.preprocess(epoch))
-        labels = labels_of(self.held_out)
+        rows = [
+            embed_tensor(model.network, images, flip_average=preprocess.flip_average).cpu()
+            for images in self._images(self.held_out.people, preprocess)
+        ]
+        vectors, labels = torch.cat(rows).numpy(), labels_of(self.held_out.people)
         result = evaluate_retrieval(vectors, vectors, labels, labels)
         return {"rank_1": round(result.rank(1), 4), "mean_ap": round(result.mean_ap, 4)}
 
     @torch.inference_mode()
-    def _embed(self, crops: tuple[Crop, ...], preprocess: PreprocessConfig) -> NDArray[np.float32]:
-        self.network.eval()
-        rows = []
+    def _classification_figures(self, model: IdentityModel, preprocess: PreprocessConfig) -> dict[str, float]:
+        if not self.held_out.crops:
+            return {}
+        logits = torch.cat([model(images)[2].float().cpu() for images in self._images(self.held_out.crops, preprocess)])
+        labels = torch.from_numpy(self._labels(self.held_out.crops))
+        return {
+            "validation_loss": F.cross_entropy(logits, labels).item(),
+            "validation_error": (logits.argmax(1) != labels).float().mean().item(),
+        }
+
+    def _images(self, crops: Sequence[Crop], preprocess: PreprocessConfig) -> Iterator[torch.Tensor]:
+        """Normalised batches on the device."""
         for pixels in torch.split(load_pixels([crop.path for crop in crops], preprocess), _EVALUATION_BATCH):
-            with self.precision.autocast(self.device):
-                images = preprocess.normalise(pixels.to(self.device))
-                rows.append(embed_tensor(self.network, images, flip_average=preprocess.flip_average).cpu())
-        vectors: NDArray[np.float32] = torch.cat(rows).numpy()
-        return vectors
+            yield preprocess.normalise(pixels.to(self.device))
 
     def _positions(self, epoch: int) -> Iterator[NDArray[np.int64]]:
         generator = np.random.default_rng((self.recipe.seed, epoch))
+        batch_size = batch_size_at(self.recipe, epoch)
         if self.recipe.crops_per_person:
-            return people_batches(self.labels, self.recipe.batch_size, self.recipe.crops_per_person, generator)
-        return shuffled_batches(len(self.crops), self.recipe.batch_size, generator)
+            return people_batches(self.labels, batch_size, self.recipe.crops_per_person, generator)
+        return shuffled_batches(len(self.crops), batch_size, generator)
 
     def _batch(self, positions: torch.Tensor, generator: torch.Generator) -> Batch:
         assert self._preprocess is not None
-        pixels = augment(self.pixels[positions], self.recipe, generator).to(self.device)
-        return Batch(
-            images=self._preprocess.normalise(pixels),
-            labels=torch.from_numpy(self.labels)[positions].to(self.device),
-            teacher=None if self.teacher is None else self.teacher[positions].to(self.device),
-        )
+        pixels = augment(self._pixels[positions], self.recipe, generator).to(self.device)
+        targets = [torch.from_numpy(self.labels), *([] if self.teacher is None else [self.teacher])]
+        return Batch(self._preprocess.normalise(pixels), tuple(target[positions].to(self.device) for target in targets))
 
-    def _decode(self, preprocess: PreprocessConfig) -> None:
+    def _prepare(self, preprocess: PreprocessConfig) -> None:
         if preprocess == self._preprocess:
             return
-        self.pixels = load_pixels([crop.path for crop in self.crops], preprocess)
+        self._pixels = load_pixels([crop.path for crop in self.crops], preprocess)
         self._preprocess = preprocess
         self.precision = choose_precision(self.network.eval(), preprocess, self.device)
         self.network.train()
+
+    def _labels(self, crops: tuple[Crop, ...]) -> NDArray[np.int64]:
+        """Person numbers → training classes 0…P-1."""
+        labels: NDArray[np.int64] = np.searchsorted(self.pids, labels_of(crops).pids)
+        return labels
 
     def _teacher_rows(self) -> torch.Tensor | None:
         if not (self.recipe.teacher_cosine or self.recipe.teacher_pairs):
@@ -156,21 +184,5 @@ class ReidTask:
     def _check_people(self) -> None:
         if len(self.crops) < self.recipe.batch_size:
             raise DatasetError(f"expected at least one batch of {self.recipe.batch_size} crops, got {len(self.crops)}")
-        if self.num_people < 2:
-            raise DatasetError(f"expected at least 2 people to tell apart, got {self.num_people}")
-
-
-def hold_out(crops: tuple[Crop, ...], num_people: int) -> tuple[tuple[Crop, ...], tuple[Crop, ...]]:
-    """Split off the last `num_people` by pid: (the rest, the held-out). Raises :class:`DatasetError` without a rest."""
-    pids = sorted({crop.pid for crop in crops})
-    if num_people > len(pids) - 2:
-        raise DatasetError(f"expected to hold out fewer than the {len(pids)} people there are, got {num_people}")
-    kept_back = set(pids[len(pids) - num_people :])
-    rest = tuple(crop for crop in crops if crop.pid not in kept_back)
-    return rest, tuple(crop for crop in crops if crop.pid in kept_back)
-
-
-def _contiguous(pids: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Person numbers → training classes 0…P-1."""
-    labels: NDArray[np.int64] = np.unique(pids, return_inverse=True)[1].astype(np.int64)
-    return labels
+        if len(self.pids) < 2:
+            raise DatasetError(f"expected at least 2 people to tell apart, got {len(self.pids)}")

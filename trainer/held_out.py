@@ -1,0 +1,38 @@
+"""What is kept back from training to watch it."""
+
+from dataclasses import dataclass
+from itertools import groupby
+
+from reid.datasets.market1501 import Crop
+from reid.errors import DatasetError
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Whole people, to search for; and crops of people who are trained on, to classify."""
+
+    people: tuple[Crop, ...]
+    crops: tuple[Crop, ...]
+
+
+def hold_out(crops: tuple[Crop, ...], *, people: int, crops_each: int) -> tuple[tuple[Crop, ...], HeldOut]:
+    """Split off the last `people` by pid, and of everyone else the first `crops_each` crops by file name.
+
+    Returns what is left to train on, and what was kept back. Raises :class:`DatasetError` when fewer than two people,
+    or a person without a crop, would be left.
+    """
+    pids = sorted({crop.pid for crop in crops})
+    if people > len(pids) - 2:
+        raise DatasetError(f"expected to hold out fewer than the {len(pids)} people there are, got {people}")
+    kept_back = set(pids[len(pids) - people :])
+    whole_people = tuple(crop for crop in crops if crop.pid in kept_back)
+    rest: list[Crop] = []
+    single_crops: list[Crop] = []
+    others = sorted((crop for crop in crops if crop.pid not in kept_back), key=lambda crop: (crop.pid, crop.path))
+    for pid, group in groupby(others, key=lambda crop: crop.pid):
+        own = list(group)
+        if len(own) <= crops_each:
+            raise DatasetError(f"expected more than {crops_each} crops of every person, got {len(own)} of person {pid}")
+        single_crops += own[:crops_each]
+        rest += own[crops_each:]
+    return tuple(rest), HeldOut(whole_people, tuple(single_crops))

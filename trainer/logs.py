@@ -1,0 +1,68 @@
+"""What a run says of itself: progress on the terminal; JSON lines, a table and curves in its folder."""
+
+import csv
+import json
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
+
+from trainer.plots import draw_curves
+
+
+class EpochLog:
+    """One dictionary of figures an epoch. The files are written anew from them, so a resumed run repeats no line."""
+
+    def __init__(self, folder: Path, recipe: dict[str, Any]) -> None:
+        self.folder = folder
+        self.recipe = recipe
+        self.epochs: list[dict[str, float]] = []
+
+    def append(self, figures: dict[str, float]) -> None:
+        """Add an epoch's figures."""
+        self.epochs.append(figures)
+
+    def write(self) -> None:
+        """Write `recipe.json`, `log.jsonl`, `curves.csv` and `curves.png`."""
+        (self.folder / "recipe.json").write_text(json.dumps(self.recipe, indent=1) + "\n")
+        (self.folder / "log.jsonl").write_text("".join(json.dumps(figures) + "\n" for figures in self.epochs))
+        with (self.folder / "curves.csv").open("w", newline="") as file:
+            table = csv.DictWriter(file, list(self.epochs[-1]))
+            table.writeheader()
+            table.writerows(self.epochs)
+        draw_curves(self.folder / "curves.png", self.epochs, self.recipe["name"])
+
+
+class Progress:
+    """A bar an epoch on the terminal; silent where not `shown`."""
+
+    def __init__(self, epochs: int, *, shown: bool) -> None:
+        self._epochs = epochs
+        self._bar = RichProgress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[loss]}"),
+            TimeRemainingColumn(),
+            disable=not shown,
+        )
+        self._row = self._bar.add_task("", total=None, loss="", visible=False)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def begin(self, epoch: int, steps: int) -> None:
+        """Start the bar of an epoch (from 0)."""
+        self._row = self._bar.add_task(f"epoch {epoch + 1}/{self._epochs}", total=steps, loss="")
+
+    def advance(self, mean_loss: float) -> None:
+        """One step is done."""
+        self._bar.update(self._row, advance=1, loss=f"loss {mean_loss:.3f}")
