@@ -1,0 +1,31 @@
+"""The application: routes, problems and middleware around one core."""
+
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from service import openapi, problems
+from service.core import Core
+from service.middleware import BodyLimit, LoopbackOnly, RequestId
+from service.routes import ROUTERS
+
+
+def create_app(core: Core) -> FastAPI:
+    """The service over an open `core`, which the caller closes after it."""
+    app = FastAPI(
+        title="reid-service",
+        version=version("reid-service"),
+        summary="Person re-identification: enrol people, ask where else they were seen.",
+        responses=openapi.PROBLEM_RESPONSES,
+    )
+    app.state.core = core
+    # The last one added is the outermost.
+    app.add_middleware(BodyLimit, max_bytes=core.settings.max_body_bytes)
+    if core.settings.auth == "off":
+        app.add_middleware(LoopbackOnly)
+    app.add_middleware(RequestId)
+    problems.install(app)
+    openapi.install(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    return app

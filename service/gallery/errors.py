@@ -1,0 +1,47 @@
+"""What a caller can ask of a gallery that it cannot do."""
+
+from reid.errors import ReidError
+
+
+class NotFoundError(ReidError):
+    """No such person, sighting or tracklet, or none that this caller may see."""
+
+
+class ConflictError(ReidError):
+    """A name that is taken, or a record that is not in a state for this."""
+
+
+class IdempotencyError(ReidError):
+    """An idempotency key that was used for another request."""
+
+
+class ErasedError(ReidError):
+    """The answer that an idempotency key stood for was erased together with a person."""
+
+
+class ChangeNotReachedError(ReidError):
+    """A `min_change` that this gallery has not seen yet."""
+
+
+class NotEmbeddedError(ReidError):
+    """Sightings that have no vector of the active bundle to search with."""
+
+
+class FilterError(ReidError):
+    """A filter or threshold that contradicts itself."""
+
+
+class CursorError(ReidError):
+    """A cursor that this service did not give out."""
+
+
+class HomeError(ReidError):
+    """REID_HOME cannot be used: held by another service, not writable, or written by a later version."""
+
+
+class ForbiddenError(ReidError):
+    """Something that this caller's key does not allow."""
+
+
+class StoreError(ReidError):
+    """The disk or the database refused a write; nothing of it was kept."""

@@ -1,0 +1,32 @@
+"""REID_HOME: the one folder that the service writes, held by one service at a time."""
+
+import fcntl
+import os
+from pathlib import Path
+
+from service.gallery.errors import HomeError
+
+
+class Home:
+    """The folder, made if it is missing (readable by its owner alone) and locked until :meth:`close`.
+
+    The lock is the kernel's: it goes with the process, however that ends. Raises HomeError if another service
+    holds the folder or it cannot be written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise HomeError(f"expected a REID_HOME that can be written, got {folder}: {error.strerror}") from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(self._lock)
+            raise HomeError(f"expected a REID_HOME of its own, but another service holds {folder}") from error
+
+    def close(self) -> None:
+        """Let another service in."""
+        os.close(self._lock)

@@ -1,0 +1,230 @@
+"""What can be asked of the store, as one caller sees it."""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.gallery.errors import ErasedError, IdempotencyError, NotFoundError
+from service.gallery.filters import Condition, Filter, condition, marks, visible
+from service.gallery.records import AuditLine, Key, Moment, Page, Person, Sighting
+from service.gallery.sqlite.keys import find_key
+
+_SIGHTING = """SELECT s.row, s.sighting_id, p.person_id, s.camera_id, s.captured_at_us,
+ s.captured_at_offset_minutes, s.tracklet_id, (SELECT json_group_array(tag) FROM sighting_tags WHERE row = s.row),
+ s.metadata, s.attributes, s.image_sha256, s.width_px, s.height_px, s.created_at_us
+ FROM sightings AS s LEFT JOIN persons AS p ON p.person_row = s.person_row WHERE """
+
+_ROWS_AT_ONCE = 10_000  # SQLite takes at most 32 766 values in one statement
+
+
+class Reading:
+    """One caller's view of one moment: sightings of other cameras do not exist in it, nor do people seen only there.
+
+    A person without any sighting is seen only by callers that are not limited to cameras. What is not there,
+    or not for this caller, is the same NotFoundError.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, cameras: frozenset[str] | None = None) -> None:
+        self._connection = connection
+        self._cameras = cameras
+        self._visible = visible(cameras)
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether the caller is not limited to cameras."""
+        return self._cameras is None
+
+    def change(self) -> int:
+        """The number of the last change."""
+        return int(self._one("SELECT value FROM counters WHERE name = 'change'")[0])
+
+    def person(self, person_id: str) -> Person:
+        """The person of that id; raises NotFoundError."""
+        found = self._persons(Condition("p.person_id = ?", (person_id,)), limit=1)
+        return found[0][1] if found else _not_found("person", person_id)
+
+    def persons(self, after_row: int, limit: int, tag: str | None = None) -> Page[Person]:
+        """People in the order they were added, those with `tag` if one is named."""
+        wanted = [Condition("p.person_row > ?", (after_row,))]
+        if tag is not None:
+            carries = "EXISTS (SELECT 1 FROM person_tags AS t WHERE t.person_row = p.person_row AND t.tag = ?)"
+            wanted.append(Condition(carries, (tag,)))
+        return _page(self._persons(Condition.all_of(wanted), limit + 1), limit)
+
+    def sighting(self, sighting_id: str) -> Sighting:
+        """The sighting of that id; raises NotFoundError."""
+        found = self._sightings(Condition("s.sighting_id = ?", (sighting_id,)), "")
+        return found[0] if found else _not_found("sighting", sighting_id)
+
+    def sightings(self, wanted: Filter, after_row: int, limit: int) -> Page[Sighting]:
+        """Sightings that `wanted` lets through, in the order they were enrolled."""
+        where = Condition.all_of([condition(wanted, None), Condition("s.row > ?", (after_row,))])
+        found = self._sightings(where, f"ORDER BY s.row LIMIT {limit + 1}")
+        return _page([(sighting.row, sighting) for sighting in found], limit)
+
+    def sightings_at(self, rows: Iterable[int]) -> dict[int, Sighting]:
+        """The sightings of those row numbers that are there."""
+        found: dict[int, Sighting] = {}
+        for part in _parts(list(rows)):
+            some = self._sightings(Condition(f"s.row IN ({marks(len(part))})", part), "")
+            found.update((sighting.row, sighting) for sighting in some)
+        return found
+
+    def rows(self, wanted: Filter) -> NDArray[np.int64]:
+        """Row numbers (N,) of all sightings that `wanted` lets through, rising."""
+        where = condition(wanted, self._cameras)
+        cursor = self._connection.execute(
+            f"SELECT s.row FROM sightings AS s WHERE {where.sql} ORDER BY s.row",  # noqa: S608 (values are bound)
+            where.values,
+        )
+        return np.fromiter((row for (row,) in cursor), np.int64)
+
+    def vectors(
+        self, rows: NDArray[np.int64], bundle_id: str, dimension: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
+        """Those of `rows` that the bundle embedded (N,), and their vectors (N, dimension) float16."""
+        found: list[tuple[int, bytes]] = []
+        for part in _parts(rows.tolist()):
+            found += self._connection.execute(
+                "SELECT v.row, v.vector FROM vectors AS v JOIN bundles USING (bundle)"  # noqa: S608
+                f" WHERE bundle_id = ? AND v.row IN ({marks(len(part))}) ORDER BY v.row",
+                (bundle_id, *part),
+            ).fetchall()
+        return _stacked(found, dimension)
+
+    def all_vectors(self, bundle_id: str, dimension: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]:
+        """Every vector of the bundle, as :meth:`vectors` gives them, in batches of rising row."""
+        cursor = self._connection.execute(
+            "SELECT row, vector FROM vectors JOIN bundles USING (bundle) WHERE bundle_id = ? ORDER BY row",
+            (bundle_id,),
+        )
+        while batch := cursor.fetchmany(_ROWS_AT_ONCE):
+            yield _stacked(batch, dimension)
+
+    def bundle_dimension(self, bundle_id: str) -> int | None:
+        """Length of the vectors the bundle left here, or None if it left none."""
+        found = self._connection.execute("SELECT dimension FROM bundles WHERE bundle_id = ?", (bundle_id,)).fetchone()
+        return None if found is None else int(found[0])
+
+    def images(self) -> set[str]:
+        """Content hashes of every crop that a sighting needs."""
+        return {sha256 for (sha256,) in self._connection.execute("SELECT image_sha256 FROM sightings")}
+
+    def is_image_used(self, sha256: str) -> bool:
+        """Whether any sighting needs the crop."""
+        return self._exists("SELECT 1 FROM sightings WHERE image_sha256 = ?", sha256)
+
+    def answer(self, key_id: str, key_sha256: str, body_sha256: str) -> tuple[int, str] | None:
+        """The change and answer that this idempotency key stands for, or None if it is new.
+
+        Raises IdempotencyError if it stood for another request, ErasedError if its answer was erased.
+        """
+        found = self._one(
+            "SELECT body_sha256, change, answer FROM idempotency WHERE key_id = ? AND key_sha256 = ?",
+            *(key_id, key_sha256),
+        )
+        if found is None:
+            return None
+        body, change, answer = found
+        if body != body_sha256:
+            raise IdempotencyError("expected the request that this idempotency key was used for, got another one")
+        if answer is None:
+            raise ErasedError("what this idempotency key created was erased; use a new key to create it again")
+        return change, answer
+
+    def key(self, key_id: str) -> Key | None:
+        """The API key of that id, revoked ones included."""
+        return find_key(self._connection, key_id)
+
+    def audit(self, before_row: int | None, limit: int) -> Page[AuditLine]:
+        """Audit lines, the latest first, those before `before_row` if one is given."""
+        found = self._connection.execute(
+            "SELECT row, at_us, key_id, action, person_id, count, change FROM audit"
+            " WHERE row < coalesce(?, 9223372036854775807) ORDER BY row DESC LIMIT ?",
+            (before_row, limit + 1),
+        )
+        lines = [AuditLine(row, Moment(at_us), *rest) for row, at_us, *rest in found]
+        return _page([(line.row, line) for line in lines], limit)
+
+    def _persons(self, where: Condition, limit: int) -> list[tuple[int, Person]]:
+        seen = Condition("sightings > 0" if self._cameras is not None else "TRUE")
+        found = self._connection.execute(
+            "SELECT p.person_row, p.person_id, p.name,"  # noqa: S608 (values are bound)
+            " (SELECT json_group_array(tag) FROM person_tags AS t WHERE t.person_row = p.person_row),"
+            " p.metadata, p.created_at_us, p.updated_at_us,"
+            " (SELECT count(*) FROM sightings AS s WHERE s.person_row = p.person_row"
+            f" AND {self._visible.sql}) AS sightings"
+            f" FROM persons AS p WHERE {where.sql} AND {seen.sql} ORDER BY p.person_row LIMIT {limit}",
+            (*self._visible.values, *where.values),
+        )
+        return [(row, _person(*rest)) for row, *rest in found]
+
+    def _sightings(self, where: Condition, order: str) -> list[Sighting]:
+        both = Condition.all_of([where, self._visible])
+        found = self._connection.execute(f"{_SIGHTING} {both.sql} {order}", both.values)
+        return [_sighting(*columns) for columns in found]
+
+    def _one(self, sql: str, *values: object) -> Any:
+        return self._connection.execute(sql, values).fetchone()
+
+    def _exists(self, sql: str, *values: object) -> bool:
+        return self._one(sql, *values) is not None
+
+
+def _person(
+    person_id: str, name: str | None, tags: str, metadata: str, created_us: int, updated_us: int, sightings: int
+) -> Person:
+    return Person(
+        person_id=person_id,
+        name=name,
+        tags=tuple(json.loads(tags)),
+        metadata=json.loads(metadata),
+        created_at=Moment(created_us),
+        updated_at=Moment(updated_us),
+        sightings=sightings,
+    )
+
+
+def _sighting(*columns: Any) -> Sighting:
+    row, sighting_id, person_id, camera_id, captured_us, offset, tracklet_id, tags, metadata, *rest = columns
+    attributes, image_sha256, width_px, height_px, created_us = rest
+    return Sighting(
+        row=row,
+        sighting_id=sighting_id,
+        person_id=person_id,
+        camera_id=camera_id,
+        captured_at=Moment(captured_us, offset),
+        tracklet_id=tracklet_id,
+        tags=tuple(json.loads(tags)),
+        metadata=json.loads(metadata),
+        attributes=json.loads(attributes),
+        image_sha256=image_sha256,
+        width_px=width_px,
+        height_px=height_px,
+        created_at=Moment(created_us),
+    )
+
+
+def _stacked(found: list[tuple[int, bytes]], dimension: int) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
+    rows = np.array([row for row, _ in found], np.int64)
+    flat = np.frombuffer(b"".join(vector for _, vector in found), "<f2")
+    return rows, flat.reshape(len(found), dimension)
+
+
+def _page(found: list[tuple[int, Any]], limit: int) -> Page[Any]:
+    """`found` holds one more than `limit` where there are more."""
+    records = [record for _, record in found[:limit]]
+    return Page(records, found[limit - 1][0] if len(found) > limit else None)
+
+
+def _parts(rows: list[int]) -> Iterator[tuple[int, ...]]:
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        yield tuple(rows[start : start + _ROWS_AT_ONCE])
+
+
+def _not_found(kind: str, name: str) -> NoReturn:
+    raise NotFoundError(f"expected a {kind} that exists, got {name!r}")

@@ -1,0 +1,125 @@
+"""Around every request: its id, its line in the log, where it may come from, how large it may be."""
+
+import logging
+import re
+import time
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from reid.errors import ReidError
+from service.gallery.records import new_id
+from service.problems import BodyTooLargeError, UntrustedOriginError, problem_of, problem_response
+from service.settings import is_loopback
+
+_LOG = logging.getLogger("service.access")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_FORWARDING = ("forwarded", "x-real-ip", "via")
+
+
+class RequestId:
+    """Give each request an id (the caller's own, if it is a plain one), echo it, and log the request under it.
+
+    The log names routes by their template: a path can hold a person's name.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get("x-request-id", "")
+        request_id = given if _REQUEST_ID.fullmatch(given) else new_id()
+        scope.setdefault("state", {})["request_id"] = request_id
+        started, status = time.perf_counter(), 500
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["X-Request-Id"] = request_id
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_with_id)
+        finally:
+            taken_ms = 1000 * (time.perf_counter() - started)
+            _LOG.info("%s %s %d %.1f ms %s", scope["method"], _template(scope), status, taken_ms, request_id)
+
+
+class LoopbackOnly:
+    """With REID_AUTH=off: refuse what a browser on another page, or a proxy, could have sent."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+        if scope["type"] == "http":
+            try:
+                check_origin(Headers(scope=scope))
+            except UntrustedOriginError as error:
+                await problem_response(problem_of(error), str(error), scope)(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
+
+
+class BodyLimit:
+    """Refuse a body of more than `max_bytes`: by its Content-Length before it is read, else as soon as it is."""
+
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+        self.app = app
+        self.max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        announced = Headers(scope=scope).get("content-length", "0")
+        if not announced.isascii() or not announced.isdigit() or int(announced[:20]) > self.max_bytes:
+            refusal = self._refusal(f"a Content-Length of {announced[:20]}")
+            await problem_response(problem_of(refusal), str(refusal), scope)(scope, receive, send)
+            return
+        received = 0
+
+        async def counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self.max_bytes:
+                raise self._refusal("more")
+            return message
+
+        await self.app(scope, counted, send)
+
+    def _refusal(self, got: str) -> ReidError:
+        return BodyTooLargeError(f"expected at most {self.max_bytes} bytes, got {got}")
+
+
+def check_origin(headers: Headers) -> None:
+    """Raise UntrustedOriginError unless the request names this machine as its host and came from a page of it."""
+    for name in headers:
+        if name.startswith("x-forwarded-") or name in _FORWARDING:
+            raise UntrustedOriginError(f"expected no forwarded request with REID_AUTH=off, got a {name} header")
+    hosts = headers.getlist("host")
+    if len(hosts) != 1 or not is_loopback(_host_name(f"//{hosts[0]}")):
+        raise UntrustedOriginError("expected a Host of this machine with REID_AUTH=off, got another")
+    origin = headers.get("origin")
+    if origin is not None and origin not in (f"http://{hosts[0]}", f"https://{hosts[0]}"):
+        raise UntrustedOriginError("expected an Origin that is this service with REID_AUTH=off, got another")
+
+
+def _host_name(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:  # brackets that hold no address
+        return ""
+
+
+def _template(scope: Scope) -> str:
+    return getattr(scope.get("route"), "path", "(no route)")

@@ -1,0 +1,64 @@
+"""The OpenAPI page: one place for problems, the key, and the schemas of bodies that routes read themselves."""
+
+from typing import Any
+
+from fastapi import FastAPI
+
+from service.auth import RULES
+from service.keys import HEADER
+from service.problems import MEDIA_TYPE
+
+_PROBLEM = {
+    "type": "object",
+    "description": "RFC 9457",
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "instance": {"type": "string"},
+        "code": {"type": "string"},
+        "request_id": {"type": "string"},
+        "errors": {"type": "array", "items": {"type": "object"}},
+    },
+    "required": ["type", "title", "status", "detail", "instance", "code", "request_id", "errors"],
+}
+PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
+    "4XX": {
+        "description": "What was wrong with the request",
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+}
+
+
+def install(app: FastAPI) -> None:
+    """Complete the description that FastAPI makes."""
+    made_by_fastapi = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            _complete(made_by_fastapi())
+        assert app.openapi_schema is not None
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _complete(description: dict[str, Any]) -> None:
+    components = description.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    schemas["Problem"] = _PROBLEM
+    components["securitySchemes"] = {"key": {"type": "apiKey", "in": "header", "name": HEADER}}
+    for path, methods in description["paths"].items():
+        for method, operation in methods.items():
+            _lift_definitions(operation, schemas)
+            rule = RULES.get((method.upper(), path))
+            if rule is not None:
+                operation["security"] = [{"key": []}]
+                operation["description"] += f"\n\nNeeds the scope `{rule.scope}`."
+
+
+def _lift_definitions(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """Move the definitions inside a body's schema to where its references point."""
+    for content in operation.get("requestBody", {}).get("content", {}).values():
+        schemas.update(content["schema"].pop("$defs", {}))

@@ -1,0 +1,37 @@
+"""Health: for whoever starts and watches the service. No key is needed, and nothing about people is said."""
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from service.dependencies import CoreOf
+
+router = APIRouter(tags=["health"])
+
+
+class Live(BaseModel):
+    """The process answers."""
+
+    status: str = "live"
+
+
+class Ready(BaseModel):
+    """Bundle and gallery are loaded, and the store answers."""
+
+    status: str = "ready"
+    bundle_id: str
+    sightings_indexed: int
+    change: int
+
+
+@router.get("/livez")
+async def live() -> Live:
+    """Whether the process answers."""
+    return Live()
+
+
+@router.get("/readyz")
+def ready(core: CoreOf) -> Ready:
+    """Whether requests can be served."""
+    gallery = core.gallery
+    gallery.probe()
+    return Ready(bundle_id=gallery.bundle_id, sightings_indexed=gallery.sightings_indexed, change=gallery.change)

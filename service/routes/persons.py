@@ -1,0 +1,90 @@
+"""People: named by the operator, erased on request."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from starlette.responses import Response
+
+from service import cursors
+from service.auth import GuardedRoute
+from service.dependencies import ActorOf, GalleryOf, IdempotencyKey, created, once
+from service.fields import Read
+from service.gallery.records import Person
+from service.gallery.sqlite.writing import PersonChanges
+from service.schemas.persons import (
+    ErasureAnswer,
+    PersonAnswer,
+    PersonIn,
+    PersonOut,
+    PersonPatch,
+    PersonsAnswer,
+    PersonsQuery,
+    ReceiptOut,
+)
+
+router = APIRouter(tags=["persons"], route_class=GuardedRoute)
+
+
+@router.post("/v1/persons", status_code=201, response_model=PersonAnswer)
+def add_person(
+    person: PersonIn, gallery: GalleryOf, actor: ActorOf, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Add a person. Enrolling a sighting under a new person_id does this too."""
+    written = gallery.add_person(
+        actor,
+        person.person_id,
+        person.name,
+        tuple(person.tags),
+        person.metadata,
+        once(idempotency_key, ["add person", person.model_dump(mode="json")], _answer),
+    )
+    return created(written, _answer)
+
+
+@router.get("/v1/persons")
+def list_persons(query: Annotated[PersonsQuery, Query()], gallery: GalleryOf, actor: ActorOf) -> PersonsAnswer:
+    """List people in the order they were added. A key limited to cameras sees those seen by its cameras."""
+    after = cursors.decode("persons", query.cursor)
+    gallery.wait_for(query.min_change)
+    with gallery.reading(actor) as reading:
+        page = reading.persons(after or 0, query.limit, query.tag)
+        return PersonsAnswer(
+            persons=[PersonOut.of(person) for person in page.records],
+            next_cursor=cursors.encode("persons", page.next_row),
+            change=reading.change(),
+        )
+
+
+@router.get("/v1/persons/{person_id}")
+def get_person(person_id: str, query: Annotated[Read, Query()], gallery: GalleryOf, actor: ActorOf) -> PersonAnswer:
+    """Get a person."""
+    gallery.wait_for(query.min_change)
+    with gallery.reading(actor) as reading:
+        return _answer(reading.person(person_id), reading.change())
+
+
+@router.patch("/v1/persons/{person_id}")
+def change_person(person_id: str, patch: PersonPatch, gallery: GalleryOf, actor: ActorOf) -> PersonAnswer:
+    """Set name, tags or metadata."""
+    changes: PersonChanges = {}
+    if "name" in patch.model_fields_set:
+        changes["name"] = patch.name
+    if "tags" in patch.model_fields_set:
+        changes["tags"] = tuple(patch.tags)
+    if "metadata" in patch.model_fields_set:
+        changes["metadata"] = patch.metadata
+    written = gallery.change_person(actor, person_id, changes)
+    assert written.value is not None
+    return _answer(written.value, written.change)
+
+
+@router.delete("/v1/persons/{person_id}")
+def erase_person(person_id: str, gallery: GalleryOf, actor: ActorOf) -> ErasureAnswer:
+    """Erase a person: sightings, vectors, images, and every mention of them. Answers with a receipt."""
+    written = gallery.erase_person(actor, person_id)
+    assert written.value is not None
+    return ErasureAnswer(receipt=ReceiptOut.of(written.value), change=written.change)
+
+
+def _answer(person: Person, change: int) -> PersonAnswer:
+    return PersonAnswer(**PersonOut.of(person).model_dump(), change=change)

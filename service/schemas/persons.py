@@ -1,0 +1,99 @@
+"""People in, people out."""
+
+from datetime import datetime
+from typing import Any, Self
+
+from pydantic import BaseModel, Field
+
+from service.fields import Metadata, PageQuery, PersonId, PersonName, Strict, Tag, Tags
+from service.gallery.records import Person, Receipt
+
+
+class PersonIn(Strict):
+    """A person to add."""
+
+    person_id: PersonId
+    name: PersonName | None = None
+    tags: Tags = Field(default_factory=list)
+    metadata: Metadata = Field(default_factory=dict)
+
+
+class PersonPatch(Strict):
+    """Fields of a person to set; what is left out stays."""
+
+    name: PersonName | None = None
+    tags: Tags = Field(default_factory=list)
+    metadata: Metadata = Field(default_factory=dict)
+
+
+class PersonOut(BaseModel):
+    """A person as this key sees them."""
+
+    person_id: str
+    name: str | None
+    tags: list[str]
+    metadata: dict[str, Any]
+    sightings: int
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, person: Person) -> Self:
+        """From the record."""
+        return cls(
+            person_id=person.person_id,
+            name=person.name,
+            tags=list(person.tags),
+            metadata=person.metadata,
+            sightings=person.sightings,
+            created_at=person.created_at.datetime(),
+            updated_at=person.updated_at.datetime(),
+        )
+
+
+class PersonAnswer(PersonOut):
+    """A person, and a change that it includes."""
+
+    change: int
+
+
+class PersonsQuery(PageQuery):
+    """Which people to list."""
+
+    tag: Tag | None = None
+
+
+class PersonsAnswer(BaseModel):
+    """A page of people."""
+
+    persons: list[PersonOut]
+    next_cursor: str | None
+    change: int
+
+
+class ReceiptOut(BaseModel):
+    """What an erasure erased."""
+
+    receipt_id: str
+    person_id_sha256: str
+    sightings: int
+    images: int
+    completed_at: datetime
+
+    @classmethod
+    def of(cls, receipt: Receipt) -> Self:
+        """From the record."""
+        return cls(
+            receipt_id=receipt.receipt_id,
+            person_id_sha256=receipt.person_id_sha256,
+            sightings=receipt.sightings,
+            images=receipt.images,
+            completed_at=receipt.completed_at.datetime(),
+        )
+
+
+class ErasureAnswer(BaseModel):
+    """The receipt of an erasure."""
+
+    receipt: ReceiptOut
+    change: int

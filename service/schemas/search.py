@@ -1,0 +1,136 @@
+"""Queries in, matches out."""
+
+from datetime import datetime
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, Field, FiniteFloat, model_validator
+
+from service.fields import (
+    MAX_IMAGES,
+    MAX_LIST,
+    MAX_QUERIES,
+    Base64,
+    CameraId,
+    Change,
+    PersonId,
+    SightingId,
+    Strict,
+    Tag,
+    Tags,
+    Time,
+    TrackletId,
+    microseconds,
+)
+from service.gallery.filters import Filter
+from service.schemas.models import CalibrationOut
+
+Component = Annotated[FiniteFloat, Field(ge=-2, le=2)]  # of a unit vector
+
+
+class FilterIn(Strict):
+    """Which sightings to search: all that is set must hold, and holds before top_k."""
+
+    cameras: Annotated[list[CameraId], Field(max_length=MAX_LIST)] = Field(default_factory=list)
+    not_cameras: Annotated[list[CameraId], Field(max_length=MAX_LIST)] = Field(default_factory=list)
+    since: Time | None = None
+    until: Time | None = None
+    persons: Annotated[list[PersonId], Field(max_length=MAX_LIST)] = Field(default_factory=list)
+    not_persons: Annotated[list[PersonId], Field(max_length=MAX_LIST)] = Field(default_factory=list)
+    tags: Tags = Field(default_factory=list, description="every one of them, on the sighting or its person")
+    attributes: Annotated[dict[Tag, Tag], Field(max_length=64)] = Field(default_factory=dict)
+    exclude_tracklets: Annotated[list[TrackletId], Field(max_length=MAX_LIST)] = Field(default_factory=list)
+
+    def to_filter(self) -> Filter:
+        """The gallery's form; raises FilterError for a time range that holds nothing."""
+        return Filter(
+            cameras=tuple(self.cameras),
+            not_cameras=tuple(self.not_cameras),
+            since_us=microseconds(self.since),
+            until_us=microseconds(self.until),
+            persons=tuple(self.persons),
+            not_persons=tuple(self.not_persons),
+            tags=tuple(self.tags),
+            attributes=self.attributes,
+            exclude_tracklets=tuple(self.exclude_tracklets),
+        )
+
+
+class TermsIn(Strict):
+    """What a match must be, and how many are wanted."""
+
+    top_k: Annotated[int, Field(ge=1, le=1000)] = 10
+    filter: FilterIn = Field(default_factory=FilterIn)
+    group_by: Literal["sighting", "person"] = Field(
+        default="sighting", description="person: only each person's best sighting"
+    )
+    min_score: Annotated[float, Field(ge=-1, le=1)] | None = None
+    max_false_match_rate: Annotated[float, Field(gt=0, le=1)] | None = None
+
+    @model_validator(mode="after")
+    def _one_threshold(self) -> Self:
+        if self.min_score is not None and self.max_false_match_rate is not None:
+            raise ValueError("expected min_score or max_false_match_rate, got both")
+        return self
+
+
+class QueryIn(TermsIn):
+    """One query: who is searched for, by exactly one of the five, and the terms where they differ."""
+
+    images: Annotated[list[Base64], Field(min_length=1, max_length=MAX_IMAGES)] | None = None
+    vector: Annotated[list[Component], Field(min_length=1, max_length=8192)] | None = None
+    sighting_id: SightingId | None = None
+    person_id: PersonId | None = None
+    tracklet_id: TrackletId | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        sources = ("images", "vector", "sighting_id", "person_id", "tracklet_id")
+        given = [name for name in sources if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"expected exactly one of {', '.join(sources)}, got {', '.join(given) or 'none'}")
+        return self
+
+
+class SearchTerms(TermsIn):
+    """The terms of a whole call, and how fresh its answer must be."""
+
+    min_change: Change = Field(default=0, description="as in the URL: answer only once this change can be seen")
+
+
+class SearchIn(SearchTerms):
+    """Queries to answer in one call. Terms beside `queries` hold for each of them that does not say otherwise."""
+
+    queries: Annotated[list[QueryIn], Field(min_length=1, max_length=MAX_QUERIES)]
+
+
+class MatchOut(BaseModel):
+    """A sighting that matches."""
+
+    sighting_id: str
+    person_id: str | None
+    score: float
+    false_match_rate: float | None = Field(description="of one comparison; null without a calibration")
+    camera_id: str | None
+    captured_at: datetime
+    tracklet_id: str | None
+    attributes: dict[str, str]
+    bundle_id: str
+
+
+class ResultOut(BaseModel):
+    """The answer to one query."""
+
+    matches: list[MatchOut]
+    searched: int = Field(description="sightings that the filter left")
+    expected_false_matches: float | None = Field(
+        description="false_match_rate of the lowest score shown × searched; null if none is shown"
+    )
+    approximate: bool
+
+
+class SearchAnswer(BaseModel):
+    """One result a query, in order."""
+
+    results: list[ResultOut]
+    calibration: CalibrationOut | None
+    change: int

@@ -1,0 +1,140 @@
+"""Sightings in, sightings out."""
+
+from datetime import datetime
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, Field, FiniteFloat
+
+from service.fields import (
+    MAX_IMAGES,
+    Base64,
+    CameraId,
+    Metadata,
+    PageQuery,
+    PersonId,
+    Strict,
+    Tag,
+    Tags,
+    Time,
+    TrackletId,
+    microseconds,
+)
+from service.gallery.filters import Filter
+from service.gallery.records import Sighting
+
+
+class EnrolFields(Strict):
+    """What is said of the crops to enrol."""
+
+    person_id: PersonId | None = None
+    camera_id: CameraId | None = None
+    captured_at: Time | None = Field(default=None, description="default: now")
+    tracklet_id: TrackletId | None = None
+    box_xyxy: Annotated[list[FiniteFloat], Field(min_length=4, max_length=4)] | None = Field(
+        default=None, description="pixels of the one frame that is sent: left, top, right, bottom"
+    )
+    tags: Tags = Field(default_factory=list)
+    metadata: Metadata = Field(default_factory=dict)
+
+
+class EnrolIn(EnrolFields):
+    """Crops to enrol, as JSON."""
+
+    images: Annotated[list[Base64], Field(min_length=1, max_length=MAX_IMAGES)]
+
+
+class SightingPatch(Strict):
+    """Fields of a sighting to set; what is left out stays. A new person_id is created, null makes it unknown."""
+
+    person_id: PersonId | None = None
+    tags: Tags = Field(default_factory=list)
+    metadata: Metadata = Field(default_factory=dict)
+
+
+class SightingOut(BaseModel):
+    """A sighting."""
+
+    sighting_id: str
+    person_id: str | None
+    camera_id: str | None
+    captured_at: datetime
+    tracklet_id: str | None
+    tags: list[str]
+    metadata: dict[str, Any]
+    attributes: dict[str, str]
+    image_sha256: str
+    width_px: int
+    height_px: int
+    created_at: datetime
+
+    @classmethod
+    def of(cls, sighting: Sighting) -> Self:
+        """From the record."""
+        return cls(
+            sighting_id=sighting.sighting_id,
+            person_id=sighting.person_id,
+            camera_id=sighting.camera_id,
+            captured_at=sighting.captured_at.datetime(),
+            tracklet_id=sighting.tracklet_id,
+            tags=list(sighting.tags),
+            metadata=sighting.metadata,
+            attributes=sighting.attributes,
+            image_sha256=sighting.image_sha256,
+            width_px=sighting.width_px,
+            height_px=sighting.height_px,
+            created_at=sighting.created_at.datetime(),
+        )
+
+
+class SightingAnswer(SightingOut):
+    """A sighting, and a change that it includes."""
+
+    change: int
+
+
+class SightingsQuery(PageQuery):
+    """Which sightings to list."""
+
+    person_id: PersonId | None = None
+    camera_id: CameraId | None = None
+    tracklet_id: TrackletId | None = None
+    tag: Tag | None = None
+    since: Time | None = None
+    until: Time | None = None
+
+    def to_filter(self) -> Filter:
+        """The same as a filter; raises FilterError for a time range that holds nothing."""
+        return Filter(
+            persons=_one(self.person_id),
+            cameras=_one(self.camera_id),
+            tracklets=_one(self.tracklet_id),
+            tags=_one(self.tag),
+            since_us=microseconds(self.since),
+            until_us=microseconds(self.until),
+        )
+
+
+class EnrolAnswer(BaseModel):
+    """The sightings that were made, in the order of their images."""
+
+    sightings: list[SightingOut]
+    change: int
+
+
+class SightingsAnswer(BaseModel):
+    """A page of sightings."""
+
+    sightings: list[SightingOut]
+    next_cursor: str | None
+    change: int
+
+
+class DeletedAnswer(BaseModel):
+    """A sighting that is gone."""
+
+    sighting_id: str
+    change: int
+
+
+def _one(name: str | None) -> tuple[str, ...]:
+    return () if name is None else (name,)

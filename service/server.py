@@ -1,0 +1,60 @@
+"""The process: a socket, uvicorn on it, and a clean end on SIGTERM."""
+
+import logging
+import signal
+import socket
+import sys
+from contextlib import closing
+
+import uvicorn
+
+from service.app import create_app
+from service.core import Core
+from service.settings import Settings
+
+_LOG = logging.getLogger("service")
+_DRAIN_S = 20
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what was begun and return.
+
+    Raises OSError if the port is taken, and what :meth:`Core.open` raises.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    # uvicorn raises the signal again once it is done: end cleanly then, and also before it has begun.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
+    with listen(settings.host, settings.port) as listening, closing(Core.open(settings)) as core:
+        config = uvicorn.Config(
+            create_app(core),
+            lifespan="off",
+            log_config=None,
+            access_log=False,  # it would log paths; ours logs templates
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=_DRAIN_S,
+        )
+        _LOG.info("serving on http://%s:%d, described at /docs", settings.host, settings.port)
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Take the port (0: any) before anything is loaded. Connections are refused until the service is ready.
+
+    Raises OSError if it is taken.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, proto=socket.IPPROTO_TCP)[0]
+        # With the protocol named: asyncio turns Nagle's algorithm off only then, else answers wait 40 ms.
+        listening = socket.socket(family, kind, protocol)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind(address)
+        except OSError:
+            listening.close()
+            raise
+    except OSError as error:
+        raise OSError(f"expected a free address to listen on, got {host}:{port}: {error.strerror}") from error
+    return listening

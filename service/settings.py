@@ -1,0 +1,112 @@
+"""What an operator sets, from `REID_*` variables: read once, checked whole, refused with the variable's name."""
+
+import difflib
+import ipaddress
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "REID_"
+DEFAULT_STORE = "sqlite://gallery.sqlite"
+
+
+class SettingsError(ValueError):
+    """A setting that does not exist or cannot have its value; the message names the variable."""
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Flags of the command win over the environment, the environment over defaults."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    home: Path = Field(default=Path("~/.local/share/reid"), description="folder of all that the service writes")
+    store: str = Field(default=DEFAULT_STORE, description="records: sqlite://FILE, FILE taken inside REID_HOME")
+    index: Literal["faiss://"] = Field(default="faiss://", description="vectors: faiss:// (in memory)")
+    bundle: str | None = Field(default=None, description="bundle folder or name (default: the one shipped)")
+    device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1 …")
+    host: str = Field(default="127.0.0.1", description="address to listen on")
+    port: int = Field(default=8000, ge=1, le=65535, description="port to listen on")
+    auth: Literal["keys", "off"] = Field(default="keys", description="keys, or off: then loopback only")
+    datasets: Path | None = Field(default=None, description="accepted and ignored: for the trainer and the demo")
+    max_body_bytes: int = Field(default=32 * 2**20, ge=1024, description="largest request body")
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, home: Path) -> Path:
+        return home.expanduser().absolute()
+
+    @field_validator("store")
+    @classmethod
+    def _known_store(cls, store: str) -> str:
+        if store.startswith(("redis://", "rediss://")):
+            raise ValueError("a Redis store is not available in this version; expected sqlite://FILE")
+        if not re.fullmatch(r"sqlite://[^?#]+[^?#/]", store):
+            raise ValueError("expected sqlite://FILE")
+        return store
+
+    @model_validator(mode="after")
+    def _open_door_only_at_home(self) -> Self:
+        if self.auth == "off" and not is_loopback(self.host):
+            raise ValueError(
+                f"REID_AUTH=off serves without keys and needs a loopback REID_HOST (127.0.0.1), got {self.host!r}"
+            )
+        return self
+
+    @property
+    def store_path(self) -> Path:
+        """The SQLite file; a relative one lies inside `home`."""
+        return self.home / self.store.removeprefix("sqlite://")
+
+
+def load_settings(**flags: object) -> Settings:
+    """Settings from the environment and from those `flags` that are not None.
+
+    Raises SettingsError, in one line, for an unknown `REID_*` name or a value that cannot be.
+    """
+    refuse_unknown_names(os.environ)
+    try:
+        return Settings(**{name: value for name, value in flags.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise SettingsError("; ".join(_line(part) for part in error.errors())) from error
+
+
+def refuse_unknown_names(environment: Mapping[str, str]) -> None:
+    """Raise SettingsError for the first `REID_*` name that is no setting: a misspelt one must not pass unseen."""
+    known = [variable(name) for name in Settings.model_fields]
+    for name in sorted(environment):
+        if name.startswith(PREFIX) and name not in known:
+            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
+            raise SettingsError(f"{name}: no such setting; the nearest known name is {nearest}")
+
+
+def variable(field: str) -> str:
+    """The environment variable of a field: `home` → `REID_HOME`."""
+    return PREFIX + field.upper()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address can be reached from this machine alone. Names other than localhost are not trusted."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def masked(value: object) -> str:
+    """A setting fit for a screen: the password inside a URL becomes `***`."""
+    return re.sub(r"(://[^:@/]*):[^@/]*@", r"\1:***@", str(value))
+
+
+def _line(part: object) -> str:
+    assert isinstance(part, dict)
+    message = str(part["msg"]).removeprefix("Value error, ")
+    if not part["loc"]:
+        return message
+    return f"{variable(str(part['loc'][0]))}: {message}, got {masked(part['input'])!r}"

@@ -1,0 +1,135 @@
+"""The filter in SQL against the filter as api.md says it, one sighting at a time."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.gallery.errors import FilterError
+from service.gallery.filters import Filter
+from service.gallery.records import Actor, Moment, Sighting, SightingFields
+from service.gallery.search import Query, Terms
+from tests.service.gallery.conftest import EVERYONE, crop, open_gallery
+
+CAMERAS = ["north", "south", "%_'"]
+PERSONS = ["ada", "bob", "Ada"]
+TRACKLETS = ["t1", "t2"]
+TAGS = ["red", "staff"]
+PERSON_TAGS = {"ada": {"staff"}, "bob": set(), "Ada": {"red", "staff"}}
+
+
+def some(values: list[str]) -> st.SearchStrategy[tuple[str, ...]]:
+    return st.lists(st.sampled_from([*values, "nobody"]), max_size=2, unique=True).map(tuple)
+
+
+@st.composite
+def filters(draw) -> Filter:
+    since = draw(st.none() | st.integers(0, 20))
+    until = draw(st.none() | st.integers((since or 0) + 1, 22))
+    return Filter(
+        cameras=draw(some(CAMERAS)),
+        not_cameras=draw(some(CAMERAS)),
+        since_us=since,
+        until_us=until,
+        persons=draw(some(PERSONS)),
+        not_persons=draw(some(PERSONS)),
+        tags=draw(some(TAGS)),
+        attributes=draw(st.just({}) | st.just({}) | st.just({"hat": "yes"})),
+        tracklets=draw(some(TRACKLETS)),
+        exclude_tracklets=draw(some(TRACKLETS)),
+    )
+
+
+def lets_through(wanted: Filter, sighting: Sighting) -> bool:
+    """The slow oracle."""
+    tags = set(sighting.tags) | PERSON_TAGS.get(sighting.person_id or "", set())
+    return all(
+        [
+            not wanted.cameras or sighting.camera_id in wanted.cameras,
+            sighting.camera_id not in wanted.not_cameras,
+            wanted.since_us is None or sighting.captured_at.us >= wanted.since_us,
+            wanted.until_us is None or sighting.captured_at.us < wanted.until_us,
+            not wanted.persons or sighting.person_id in wanted.persons,
+            sighting.person_id not in wanted.not_persons,
+            set(wanted.tags) <= tags,
+            all(sighting.attributes.get(name) == label for name, label in wanted.attributes.items()),
+            not wanted.tracklets or sighting.tracklet_id in wanted.tracklets,
+            sighting.tracklet_id not in wanted.exclude_tracklets,
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory):
+    gallery = open_gallery(tmp_path_factory.mktemp("filled"))
+    for person_id, tags in PERSON_TAGS.items():
+        gallery.add_person(EVERYONE, person_id, None, tuple(tags), {})
+    rng = np.random.default_rng(5)
+    for number in range(60):
+        fields = SightingFields(
+            captured_at=Moment(int(rng.integers(0, 20))),
+            person_id=rng.choice([*PERSONS, None]),
+            camera_id=rng.choice([*CAMERAS, None]),
+            tracklet_id=rng.choice([*TRACKLETS, None]),
+            tags=tuple(tag for tag in TAGS if rng.random() < 0.4),
+        )
+        gallery.enrol(EVERYONE, [crop(f"{number}")], fields)
+    yield gallery
+    gallery.close()
+
+
+@given(wanted=filters(), cameras=st.none() | st.frozensets(st.sampled_from(CAMERAS), min_size=1))
+@settings(max_examples=300, deadline=None)
+def test_lists_and_searches_are_filtered_alike_and_as_the_oracle_says(filled, wanted, cameras):
+    with filled.reading(EVERYONE) as reading:
+        everything = reading.sightings(Filter(), 0, 1000).records
+    expected = [
+        sighting.row
+        for sighting in everything
+        if lets_through(wanted, sighting) and (cameras is None or sighting.camera_id in cameras)
+    ]
+    actor = Actor("limited", cameras)
+    with filled.reading(actor) as reading:
+        assert reading.rows(wanted).tolist() == expected
+        assert [sighting.row for sighting in reading.sightings(wanted, 0, 1000).records] == expected
+    query = Query(embeddings=crop("somebody").embedding.astype(np.float32)[None])
+    (result,), _ = filled.search(actor, [(query, Terms(filter=wanted, top_k=60))])
+    assert sorted(match.sighting.row for match in result.matches) == expected
+    assert result.searched == len(expected)
+
+
+@given(wanted=filters(), limit=st.integers(1, 13))
+@settings(max_examples=60, deadline=None)
+def test_pages_joined_are_the_whole_list(filled, wanted, limit):
+    with filled.reading(EVERYONE) as reading:
+        whole = reading.sightings(wanted, 0, 1000).records
+        pages, after = [], 0
+        while after is not None:
+            page = reading.sightings(wanted, after, limit)
+            assert len(page.records) == limit or page.next_row is None
+            pages += page.records
+            after = page.next_row
+    assert pages == whole
+
+
+@given(wanted=filters(), top_k=st.integers(1, 8))
+@settings(max_examples=100, deadline=None)
+def test_grouped_by_person_only_the_best_of_each_is_left(filled, wanted, top_k):
+    query = Query(embeddings=crop("somebody").embedding.astype(np.float32)[None])
+    (single,), _ = filled.search(EVERYONE, [(query, Terms(filter=wanted, top_k=60))])
+    seen: set[object] = set()
+    expected = []
+    for match in single.matches:
+        group = match.sighting.person_id or match.sighting.sighting_id
+        if group not in seen:
+            expected.append(match)
+        seen.add(group)
+    (grouped,), _ = filled.search(EVERYONE, [(query, Terms(filter=wanted, top_k=top_k, group_by="person"))])
+    assert grouped.matches == expected[:top_k]
+    assert grouped.searched == single.searched
+
+
+@pytest.mark.parametrize(("since", "until"), [(5, 5), (6, 5)])
+def test_a_time_range_that_holds_nothing_is_refused(since, until):
+    with pytest.raises(FilterError, match="`since` before `until`"):
+        Filter(since_us=since, until_us=until)
