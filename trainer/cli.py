@@ -8,6 +8,7 @@ threads.configure()
 
 from trainer.commands.embed import embed
 from trainer.commands.evaluate import evaluate
+from trainer.commands.export import export
 from trainer.commands.train import train
 
 app = typer.Typer(
@@ -33,7 +34,7 @@ app = typer.Typer(
     """,
 )
 
-for command in (train, evaluate, embed):
+for command in (train, evaluate, embed, export):
     app.command()(command)
 
 if __name__ == "__main__":

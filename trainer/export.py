@@ -1,87 +1,115 @@
-"""A finished run → a bundle that is evaluated, calibrated and described."""
+"""A bundle in the form of other runtimes: pixels in, unit vectors out, preprocessing and flip averaging included."""
 
-import dataclasses
-import hashlib
-import subprocess
-import tempfile
-from collections.abc import Iterable
+from enum import StrEnum
 from pathlib import Path
 
-from reid.bundle import Bundle, move_bundle, write_bundle, write_description
-from reid.datasets.market1501 import Crop, Market1501
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from reid.bundle import Bundle
+from reid.errors import BundleError
 from reid.networks.embedding import EmbeddingNetwork
-from reid.predictors import Embedder
-from trainer.card import card
-from trainer.evaluation import evaluate_dataset
-from trainer.loop import Outcome
-from trainer.recipes import Recipe
+from reid.predictors import embed_tensor
+
+MIN_AGREEMENT = 0.9999
+_PROBES = 3
 
 
-@dataclasses.dataclass(frozen=True)
-class Origin:
-    """What only the person who trains knows: the data's name and terms, and what a card should add."""
+class Target(StrEnum):
+    """Forms that a bundle can be exported to."""
 
-    domain: str
-    licence: str
-    command: str
-    notes: str = ""
+    ONNX = "onnx"
+    OPENVINO = "openvino"
 
 
-def export_bundle(
-    folder: Path, network: EmbeddingNetwork, recipe: Recipe, outcome: Outcome, data: Market1501, origin: Origin
-) -> Bundle:
-    """Write the bundle to `folder` and return it.
+class PixelsToVectors(nn.Module):
+    """(B, 3, H, W) uint8 RGB at the bundle's size → (B, D) float32 unit rows."""
 
-    It is evaluated as a bundle, read back from its own half-precision file, and only a complete one takes the place.
+    def __init__(self, network: EmbeddingNetwork, bundle: Bundle) -> None:
+        super().__init__()
+        self.network = network
+        self.preprocess = bundle.preprocess
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Normalise, embed, add the mirrored crop's features where the bundle says so, scale to unit length."""
+        images = self.preprocess.normalise(pixels)
+        return embed_tensor(self.network, images, flip_average=self.preprocess.flip_average)
+
+
+def export_network(network: EmbeddingNetwork, bundle: Bundle, target: Target, out: Path) -> float:
+    """Write `out` (`.onnx`, or `.xml` with its `.bin`) for any batch size; return the least cosine to the bundle.
+
+    The file is run on probe pixels, two batch sizes, before it takes its place. Raises :class:`BundleError` when an
+    answer's cosine to the bundle's own in float32 is below 0.9999, ``ValueError`` for another suffix.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
-        draft = Path(temporary) / folder.name
-        plain = write_bundle(draft, network, _description(recipe, data, origin), card="")
-        evaluation = evaluate_dataset(Embedder.load(draft), data)
-        bundle = dataclasses.replace(
-            plain, metrics=evaluation.figures(), calibration=evaluation.calibration(origin.domain)
-        )
-        text = card(
-            bundle,
-            outcome,
-            command=origin.command,
-            notes=origin.notes,
-            images_per_second=evaluation.images_per_second,
-        )
-        write_description(draft, bundle)
-        (draft / "card.md").write_text(text)
-        move_bundle(draft, folder)
-    return bundle
+    suffix = {Target.ONNX: ".onnx", Target.OPENVINO: ".xml"}[target]
+    if out.suffix != suffix:
+        raise ValueError(f"expected an output file that ends in {suffix}, got {out.name!r}")
+    model = PixelsToVectors(network, bundle).eval()
+    pixels = _probes(bundle)
+    draft = out.with_name("draft-" + out.name)
+    write, answer = {Target.ONNX: (_write_onnx, _run_onnx), Target.OPENVINO: (_write_openvino, _run_openvino)}[target]
+    try:
+        write(model, pixels, draft)
+        agreement = min(_agreement(model, batch, answer(draft, batch)) for batch in (pixels, pixels[:1]))
+        if agreement < MIN_AGREEMENT:
+            raise BundleError(f"expected the export to agree with the bundle to {MIN_AGREEMENT}, got {agreement:.6f}")
+        if target is Target.OPENVINO:
+            draft.with_suffix(".bin").replace(out.with_suffix(".bin"))
+        draft.replace(out)
+    finally:
+        draft.unlink(missing_ok=True)
+        draft.with_suffix(".bin").unlink(missing_ok=True)
+    return agreement
 
 
-def data_sha256(crops: Iterable[Crop]) -> str:
-    """Hex sha256 over names and contents of the training crops: which data made these weights."""
-    digest = hashlib.sha256()
-    for crop in crops:
-        digest.update(crop.path.name.encode() + b"\0" + hashlib.sha256(crop.path.read_bytes()).digest())
-    return digest.hexdigest()
+def _probes(bundle: Bundle) -> torch.Tensor:
+    """Smooth seeded noise at the bundle's size, (B, 3, H, W) uint8."""
+    size = (bundle.preprocess.height_px, bundle.preprocess.width_px)
+    coarse = torch.rand(_PROBES, 3, 8, 4, generator=torch.Generator().manual_seed(0))
+    return nn.functional.interpolate(coarse, size, mode="bilinear").mul(255).to(torch.uint8)
 
 
-def _description(recipe: Recipe, data: Market1501, origin: Origin) -> Bundle:
-    return Bundle(
-        name=recipe.name,
-        network=recipe.network,
-        preprocess=recipe.preprocess(recipe.epochs - 1),
-        licence=origin.licence,
-        recipe=dataclasses.asdict(recipe) | {"teacher": Path(recipe.teacher).name},
-        data_sha256=data_sha256(data.train),
-        code_commit=_code_commit(),
-        metrics={},
-        calibration=None,
+@torch.inference_mode()
+def _agreement(model: nn.Module, pixels: torch.Tensor, answers: NDArray[np.float32]) -> float:
+    expected = model(pixels).numpy()
+    return float((expected * answers).sum(axis=1).min())
+
+
+def _traced(model: nn.Module, pixels: torch.Tensor) -> torch.export.ExportedProgram:
+    return torch.export.export(model, (pixels,), dynamic_shapes=({0: torch.export.Dim("batch")},))
+
+
+def _write_onnx(model: nn.Module, pixels: torch.Tensor, out: Path) -> None:
+    torch.onnx.export(
+        _traced(model, pixels),
+        f=out,
+        input_names=["pixels"],
+        output_names=["embedding"],
+        external_data=False,
+        verbose=False,
     )
 
 
-def _code_commit() -> str:
-    """The commit that this code was run from, with `+` after it when the tree had changes; `unknown` outside git."""
-    git = ["git", "-C", str(Path(__file__).parent)]
-    head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    if head.returncode != 0:
-        return "unknown"
-    changes = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True)
-    return head.stdout.strip() + ("+" if changes.stdout else "")
+def _run_onnx(file: Path, pixels: torch.Tensor) -> NDArray[np.float32]:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    answers: NDArray[np.float32] = session.run(None, {"pixels": pixels.numpy()})[0]
+    return answers
+
+
+def _write_openvino(model: nn.Module, pixels: torch.Tensor, out: Path) -> None:
+    import openvino
+
+    openvino.save_model(openvino.convert_model(_traced(model, pixels)), out)
+
+
+def _run_openvino(file: Path, pixels: torch.Tensor) -> NDArray[np.float32]:
+    import openvino
+
+    compiled = openvino.Core().compile_model(file, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    answers: NDArray[np.float32] = compiled([pixels.numpy()])[0]
+    return answers

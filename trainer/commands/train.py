@@ -10,9 +10,9 @@ import typer
 from reid.datasets.generated import write_market_folder
 from reid.datasets.market1501 import Market1501, read_market1501
 from reid.predictors import resolve_device
+from trainer.bundling import Origin, export_bundle
 from trainer.commands.shared import Data, Device, domain_of, one_line_errors, print_figures
 from trainer.distributed import World, join_world
-from trainer.export import Origin, export_bundle
 from trainer.loop import run
 from trainer.recipes import RECIPES, recipe_named
 from trainer.tasks.reid import ReidTask

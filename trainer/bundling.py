@@ -1,0 +1,87 @@
+"""A finished run → a bundle that is evaluated, calibrated and described."""
+
+import dataclasses
+import hashlib
+import subprocess
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from reid.bundle import Bundle, move_bundle, write_bundle, write_description
+from reid.datasets.market1501 import Crop, Market1501
+from reid.networks.embedding import EmbeddingNetwork
+from reid.predictors import Embedder
+from trainer.card import card
+from trainer.evaluation import evaluate_dataset
+from trainer.loop import Outcome
+from trainer.recipes import Recipe
+
+
+@dataclasses.dataclass(frozen=True)
+class Origin:
+    """What only the person who trains knows: the data's name and terms, and what a card should add."""
+
+    domain: str
+    licence: str
+    command: str
+    notes: str = ""
+
+
+def export_bundle(
+    folder: Path, network: EmbeddingNetwork, recipe: Recipe, outcome: Outcome, data: Market1501, origin: Origin
+) -> Bundle:
+    """Write the bundle to `folder` and return it.
+
+    It is evaluated as a bundle, read back from its own half-precision file, and only a complete one takes the place.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+        draft = Path(temporary) / folder.name
+        plain = write_bundle(draft, network, _description(recipe, data, origin), card="")
+        evaluation = evaluate_dataset(Embedder.load(draft), data)
+        bundle = dataclasses.replace(
+            plain, metrics=evaluation.figures(), calibration=evaluation.calibration(origin.domain)
+        )
+        text = card(
+            bundle,
+            outcome,
+            command=origin.command,
+            notes=origin.notes,
+            images_per_second=evaluation.images_per_second,
+        )
+        write_description(draft, bundle)
+        (draft / "card.md").write_text(text)
+        move_bundle(draft, folder)
+    return bundle
+
+
+def data_sha256(crops: Iterable[Crop]) -> str:
+    """Hex sha256 over names and contents of the training crops: which data made these weights."""
+    digest = hashlib.sha256()
+    for crop in crops:
+        digest.update(crop.path.name.encode() + b"\0" + hashlib.sha256(crop.path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _description(recipe: Recipe, data: Market1501, origin: Origin) -> Bundle:
+    return Bundle(
+        name=recipe.name,
+        network=recipe.network,
+        preprocess=recipe.preprocess(recipe.epochs - 1),
+        licence=origin.licence,
+        recipe=dataclasses.asdict(recipe) | {"teacher": Path(recipe.teacher).name},
+        data_sha256=data_sha256(data.train),
+        code_commit=_code_commit(),
+        metrics={},
+        calibration=None,
+    )
+
+
+def _code_commit() -> str:
+    """The commit that this code was run from, with `+` after it when the tree had changes; `unknown` outside git."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    if head.returncode != 0:
+        return "unknown"
+    changes = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True)
+    return head.stdout.strip() + ("+" if changes.stdout else "")
