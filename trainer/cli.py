@@ -9,6 +9,7 @@ threads.configure()
 from trainer.commands.embed import embed
 from trainer.commands.evaluate import evaluate
 from trainer.commands.export import export
+from trainer.commands.lr_range import lr_range
 from trainer.commands.train import train
 
 app = typer.Typer(
@@ -36,6 +37,7 @@ app = typer.Typer(
 
 for command in (train, evaluate, embed, export):
     app.command()(command)
+app.command("lr-range")(lr_range)
 
 if __name__ == "__main__":
     app()

@@ -52,3 +52,11 @@ def domain_of(data: Path) -> str:
     """What to call the people and cameras of a dataset folder: its name stands beside every figure."""
     name = "generated people" if data == Path("generated") else dataset_root(data).name
     return f"{name}, query against gallery"
+
+
+def overrides(assignments: list[str]) -> dict[str, str]:
+    """`--set FIELD=VALUE` flags by field. Raises ``ValueError`` for one of another form."""
+    pairs = [assignment.partition("=") for assignment in assignments]
+    if wrong := [field for field, equals, _ in pairs if not equals]:
+        raise ValueError(f"--set: expected FIELD=VALUE, got {wrong[0]!r}")
+    return {field: value for field, _, value in pairs}

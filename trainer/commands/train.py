@@ -11,7 +11,7 @@ from reid.datasets.generated import write_market_folder
 from reid.datasets.market1501 import Market1501, read_market1501
 from reid.predictors import resolve_device
 from trainer.bundling import Origin, export_bundle
-from trainer.commands.shared import Data, Device, domain_of, one_line_errors, print_figures
+from trainer.commands.shared import Data, Device, domain_of, one_line_errors, overrides, print_figures
 from trainer.distributed import World, join_world
 from trainer.loop import run
 from trainer.recipes import RECIPES, recipe_named
@@ -37,7 +37,7 @@ def train(
     never interrupted. At the end the bundle is written to `OUT/bundle` and evaluated on the query and gallery parts.
     """
     with one_line_errors():
-        chosen = recipe_named(recipe, _overrides(set_ or []))
+        chosen = recipe_named(recipe, overrides(set_ or []))
         world, own_device = join_world(resolve_device(device))
         dataset = _dataset(data, out, world)
         task = ReidTask(dataset.train, chosen, own_device)
@@ -68,10 +68,3 @@ def _dataset(data: Path, out: Path, world: World) -> Market1501:
         write_market_folder(folder, train_people=16, test_people=16, cameras=2, per_camera=4)
     world.meet()
     return read_market1501(folder)
-
-
-def _overrides(assignments: list[str]) -> dict[str, str]:
-    pairs = [assignment.partition("=") for assignment in assignments]
-    if wrong := [field for field, equals, _ in pairs if not equals]:
-        raise ValueError(f"--set: expected FIELD=VALUE, got {wrong[0]!r}")
-    return {field: value for field, _, value in pairs}
