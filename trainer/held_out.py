@@ -1,4 +1,4 @@
-"""What is kept back from training to watch it."""
+"""Which crops are trained on, and which are kept back to watch it."""
 
 from dataclasses import dataclass
 from itertools import groupby
@@ -36,3 +36,12 @@ def hold_out(crops: tuple[Crop, ...], *, people: int, crops_each: int) -> tuple[
         single_crops += own[:crops_each]
         rest += own[crops_each:]
     return tuple(rest), HeldOut(whole_people, tuple(single_crops))
+
+
+def first_people(crops: tuple[Crop, ...], people: int) -> tuple[Crop, ...]:
+    """The crops of the first `people` by pid; of all where `people` is 0. Raises :class:`DatasetError` for too many."""
+    pids = sorted({crop.pid for crop in crops})
+    if people > len(pids):
+        raise DatasetError(f"expected to train on at most the {len(pids)} people there are, got {people}")
+    chosen = set(pids[:people] if people else pids)
+    return tuple(crop for crop in crops if crop.pid in chosen)

@@ -1,6 +1,6 @@
 """A run as a picture."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -30,3 +30,29 @@ def _draw(axes: Axes, epochs: Sequence[dict[str, float]], name: str, scale: int)
     points = [(figures["epoch"], scale * figures[name]) for figures in epochs if name in figures]
     if points:
         axes.plot(*zip(*points, strict=True), marker=".", label=name.replace("_", " "))
+
+
+def draw_points(path: Path, title: str, points: Mapping[str, Sequence[float]]) -> None:
+    """Draw a figure in percent (mAP, by the axis label) for each point of a study, every seed a dot, to a PNG."""
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    axes = figure.subplots()
+    for place, values in enumerate(points.values()):
+        axes.plot([place] * len(values), [100 * value for value in values], "o", alpha=0.6)
+    axes.set_xticks(range(len(points)), list(points), rotation=20)
+    axes.set(ylabel="mAP (step), %", title=title)
+    axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=100)
+
+
+def draw_losses(path: Path, title: str, curves: Mapping[str, Sequence[Sequence[float]]]) -> None:
+    """Draw the loss by epoch for each point of a study, a line a seed, on a logarithmic axis, to a PNG."""
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    axes = figure.subplots()
+    for place, (label, seeds) in enumerate(curves.items()):
+        for number, losses in enumerate(seeds):
+            epochs = range(1, len(losses) + 1)
+            axes.semilogy(epochs, losses, color=f"C{place}", alpha=0.7, label=label if number == 0 else None)
+    axes.set(xlabel="epoch", ylabel="loss", title=title)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(path, dpi=100)

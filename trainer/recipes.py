@@ -58,6 +58,7 @@ class Recipe:
     warmup_epochs: int = 0
     warmup_factor: float = 0.01
     seed: int = 0
+    people: int = 0  # train on so many people only, the first by number; 0: on all
     hold_out_people: int = 0  # training people kept back, to watch Rank-1 and mAP
     hold_out_crops: int = 0  # crops of every other person kept back, to watch loss and top-1 error
 
@@ -73,6 +74,7 @@ class Recipe:
             "crops_per_person": not self.crops_per_person or self.batch_size % self.crops_per_person == 0,
             "triplet": self.triplet == 0 or self.crops_per_person >= 2,
             "teacher": bool(self.teacher) or not (self.teacher_cosine or self.teacher_pairs),
+            "people": self.people == 0 or self.people >= 2,
             "hold_out_people": self.hold_out_people >= 0,
             "hold_out_crops": self.hold_out_crops >= 0,
             "max_gradient_norm": self.max_gradient_norm >= 0,
@@ -174,7 +176,12 @@ def recipe_named(name: str, overrides: dict[str, str] | None = None) -> Recipe:
     """
     if name not in RECIPES:
         raise RecipeError(f"expected a recipe of {sorted(RECIPES)}, got {name!r}")
-    return recipe_from_json(dataclasses.asdict(RECIPES[name]) | _parsed(overrides or {}))
+    return recipe_with(RECIPES[name], _parsed(overrides or {}))
+
+
+def recipe_with(recipe: Recipe, overrides: dict[str, Any]) -> Recipe:
+    """`recipe` with some fields replaced, lists read as tuples. Raises :class:`RecipeError` on unknown fields."""
+    return recipe_from_json(dataclasses.asdict(recipe) | overrides)
 
 
 def recipe_from_json(raw: dict[str, Any]) -> Recipe:

@@ -19,7 +19,7 @@ from reid.predictors import embed_tensor
 from reid.transforms import PreprocessConfig
 from trainer.augment import augment
 from trainer.distributed import World
-from trainer.held_out import hold_out
+from trainer.held_out import first_people, hold_out
 from trainer.initial_weights import load_initial_weights
 from trainer.loop import Batch, Tensors
 from trainer.losses import batch_hard_triplet, teacher_cosine, teacher_pairs
@@ -54,7 +54,8 @@ class ReidTask:
     def __init__(self, crops: tuple[Crop, ...], recipe: Recipe, device: torch.device) -> None:
         """Take the recipe's part of the crops. Raises :class:`DatasetError` with fewer people than it needs."""
         self.recipe, self.device = recipe, device
-        self.crops, self.held_out = hold_out(crops, people=recipe.hold_out_people, crops_each=recipe.hold_out_crops)
+        chosen = first_people(crops, recipe.people)
+        self.crops, self.held_out = hold_out(chosen, people=recipe.hold_out_people, crops_each=recipe.hold_out_crops)
         self.pids = np.unique(labels_of(self.crops).pids)
         self._check_people()
         torch.manual_seed(recipe.seed)

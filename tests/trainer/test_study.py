@@ -1,0 +1,98 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reid.errors import RecipeError
+from tests.trainer.test_cli import invoke
+from trainer.published import published
+from trainer.recipes import PAPER
+from trainer.study import BATCH_SIZE, BATCH_SIZE_WITH_RATE, LEARNING_RATE, Study, study_named
+from trainer.study_report import markdown, points_of
+
+
+def test_the_named_studies_are_the_papers_grids() -> None:
+    rates = [LEARNING_RATE.cell_recipe(cell) for cell in range(0, 21, 3)]
+    assert [recipe.learning_rate for recipe in rates] == [0.01, 0.03, 0.05, 0.07, 0.09, 0.1, 0.2]
+    assert {(recipe.batch_size, recipe.gamma, recipe.epochs) for recipe in rates} == {(16, 0.01, 60)}
+    assert [LEARNING_RATE.cell_recipe(cell).seed for cell in range(3)] == [0, 1, 2]
+    assert [BATCH_SIZE.cell_recipe(cell).batch_size for cell in range(0, 12, 3)] == [8, 16, 32, 64]
+    assert {BATCH_SIZE.cell_recipe(cell).learning_rate for cell in range(12)} == {0.09}
+    ratios = {
+        round(recipe.learning_rate / recipe.batch_size, 9)
+        for recipe in (BATCH_SIZE_WITH_RATE.cell_recipe(cell) for cell in range(12))
+    }
+    assert ratios == {round(PAPER.learning_rate / PAPER.batch_size, 9)}
+
+
+def test_the_papers_figures_stand_beside_their_points() -> None:
+    assert published("learning-rate", {"learning_rate": 0.09})["rank_1"] == pytest.approx(0.825713)
+    assert published("batch-size", {"batch_size": 8})["mean_ap_trapezoid"] == pytest.approx(0.0002020)
+    assert published("learning-rate", {"learning_rate": 0.2}) == {}
+    assert published("batch-size-with-rate", {"batch_size": 16}) == {}
+
+
+def test_a_scaled_study_says_so_and_varies_the_same() -> None:
+    scaled = study_named("learning-rate", "small")
+    assert scaled.name == "learning-rate-scaled"
+    assert scaled.cells() == LEARNING_RATE.cells()
+    assert scaled.cell_recipe(0).people == 100
+    assert scaled.cell_recipe(0).gamma == PAPER.gamma
+
+
+def test_the_table_gives_means_and_deviations_beside_the_paper() -> None:
+    finished = {"verdict": "finished", "seconds": 60.0}
+    diverged = {"verdict": "diverged at epoch 1, step 2", "seconds": 6.0}
+    cells = [
+        {"cell": 0, "overrides": {"learning_rate": 0.09, "seed": 0}, "rank_1": 0.5, **finished},
+        {"cell": 1, "overrides": {"learning_rate": 0.09, "seed": 1}, "rank_1": 0.6, **finished},
+        {"cell": 2, "overrides": {"learning_rate": 0.2, "seed": 0}, **diverged},
+    ]
+    text = markdown(LEARNING_RATE, points_of(cells))
+    assert "| learning_rate 0.09 | 55.0 ± 7.1 (82.6) |" in text
+    assert "| learning_rate 0.2 | – |" in text
+    assert "diverged at epoch 1, step 2 ×1" in text
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "expected a study"),
+        ('{"name": "x"}', "expected a study"),
+        ('{"name": "x", "recipe": "nothing"}', "expected a recipe of"),
+        ('{"name": "x", "recipe": "debug", "axes": {"epoch": [1]}}', r"unknown recipe fields \['epoch'\]"),
+        ('{"name": "x", "recipe": "debug", "points": [{"epochs": 0}]}', "epochs does not fit: 0"),
+    ],
+)
+def test_a_study_that_cannot_run_is_refused_before_its_first_cell(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "study.json"
+    path.write_text(content)
+    with pytest.raises(RecipeError, match=message):
+        study_named(str(path), "full")
+
+
+def test_names_that_do_not_exist_are_refused() -> None:
+    with pytest.raises(RecipeError, match=r"expected a study of .* or a JSON file, got 'nothing'"):
+        study_named("nothing", "full")
+    with pytest.raises(RecipeError, match=r"expected a scale of .*, got 'tiny'"):
+        study_named("learning-rate", "tiny")
+
+
+def test_two_workers_finish_a_study_that_can_be_asked_for_again(generated_market: Path, tmp_path: Path) -> None:
+    study = Study("pair", "debug", {"seed": [0, 1]}, [{"learning_rate": 1e-3}], {"epochs": 1, "warmup_epochs": 0})
+    file, out = tmp_path / "pair.json", tmp_path / "out"
+    file.write_text(json.dumps(study.__dict__))
+    arguments = [str(file), "--data", str(generated_market), "--out", str(out)]
+    lead = subprocess.Popen([sys.executable, "-m", "trainer.cli", "study", *arguments], stdout=subprocess.DEVNULL)
+    helper = subprocess.Popen([sys.executable, "-m", "trainer.cli", "worker", *arguments])
+    assert (lead.wait(300), helper.wait(300)) == (0, 0)
+    results = [json.loads((out / "cells" / f"cell-{cell:03d}.json").read_text()) for cell in range(2)]
+    assert [result["overrides"] for result in results] == study.cells()
+    assert all(result["verdict"] == "finished" and 0 <= result["mean_ap"] <= 1 for result in results)
+    names = {path.name for path in out.iterdir()}
+    assert {"pair.csv", "pair.md", "pair.png", "pair-losses.png"} <= names
+    again = invoke("study", *arguments)
+    assert again.exit_code == 0
+    assert "learning_rate 0.001" in again.output

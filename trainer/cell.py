@@ -1,0 +1,58 @@
+"""One cell of a study: train, judge as a bundle, write one JSON."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from reid.datasets.market1501 import Market1501
+from trainer.bundling import Origin, export_bundle
+from trainer.distributed import World
+from trainer.loop import run
+from trainer.study import Study
+from trainer.tasks.reid import ReidTask
+
+
+def run_cell(study: Study, cell: int, data: Market1501, folder: Path, device: torch.device) -> None:
+    """Run a cell, going on from its checkpoint if it has one, and write its result whole or not at all.
+
+    A run that diverged is a result too: its verdict says where, and it has no figures.
+    """
+    recipe = study.cell_recipe(cell)
+    place = folder / "runs" / f"cell-{cell:03d}"
+    task = ReidTask(data.train, recipe, device)
+    outcome = run(task, recipe, place, World(0, 1), resume=True)
+    figures: dict[str, Any] = {}
+    if outcome.verdict == "finished":
+        origin = Origin(domain=study.name, licence="not stated", command=f"reid-trainer study {study.name}")
+        figures = export_bundle(place / "bundle", task.network, recipe, outcome, data, origin).metrics
+    _write(
+        cell_file(folder, cell),
+        {
+            "study": study.name,
+            "cell": cell,
+            "overrides": study.cells()[cell],
+            "fixed": dict(study.fixed),
+            **dataclasses.asdict(outcome),
+            **figures,
+        },
+    )
+
+
+def cell_file(folder: Path, cell: int) -> Path:
+    """Where a cell's result lies."""
+    return folder / "cells" / f"cell-{cell:03d}.json"
+
+
+def read_cells(folder: Path) -> list[dict[str, Any]]:
+    """The results there are, by number."""
+    return [json.loads(path.read_text()) for path in sorted((folder / "cells").glob("cell-*.json"))]
+
+
+def _write(path: Path, result: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".new")
+    temporary.write_text(json.dumps(result, indent=1) + "\n")
+    temporary.replace(path)

@@ -1,0 +1,60 @@
+"""`reid-trainer study` and `reid-trainer worker`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reid.datasets.market1501 import read_market1501
+from reid.predictors import resolve_device
+from trainer.cell import cell_file, read_cells, run_cell
+from trainer.commands.shared import Data, Device, one_line_errors
+from trainer.queue import CellQueue
+from trainer.study import SCALES, STUDIES, Study, study_named
+from trainer.study_report import write_study_report
+
+Name = Annotated[str, typer.Argument(help=f"One of: {', '.join(sorted(STUDIES))}; or a JSON file.")]
+Out = Annotated[Path, typer.Option(help="Folder for the cells' results, their runs, the table and the pictures.")]
+Scale = Annotated[
+    str, typer.Option(help=f"One of: {', '.join(sorted(SCALES))}. A scaled study is labelled so wherever it appears.")
+]
+Storage = Annotated[
+    str, typer.Option(help="The queue: redis://… or postgresql://…; by default a Journal file in OUT, for one machine.")
+]
+
+
+def study(
+    name: Name, data: Data, out: Out, scale: Scale = "full", storage: Storage = "", device: Device = "auto"
+) -> None:
+    """Run every cell of a study once and write its table beside the paper's figures.
+
+    Any number of `worker` processes may help, on any machines that see OUT and the queue. Interrupted, the same command
+    goes on where it stopped; the cell of a killed worker is taken up again.
+    """
+    with one_line_errors():
+        chosen = study_named(name, scale)
+        queue = _queue(chosen, out, storage)
+        queue.add(len(chosen.cells()))
+        _work(chosen, queue, data, out, device)
+        write_study_report(out, chosen, read_cells(out))
+        typer.echo((out / f"{chosen.name}.md").read_text())
+
+
+def worker(
+    name: Name, data: Data, out: Out, scale: Scale = "full", storage: Storage = "", device: Device = "auto"
+) -> None:
+    """Help with a study that `study` has begun, until no cell is left."""
+    with one_line_errors():
+        chosen = study_named(name, scale)
+        _work(chosen, _queue(chosen, out, storage), data, out, device)
+
+
+def _queue(study: Study, out: Path, storage: str) -> CellQueue:
+    return CellQueue(study.name, storage or str(out / "journal.log"))
+
+
+def _work(study: Study, queue: CellQueue, data: Path, out: Path, device: str) -> None:
+    dataset = read_market1501(data)
+    for cell in queue.take():
+        if not cell_file(out, cell).exists():
+            run_cell(study, cell, dataset, out, resolve_device(device))

@@ -1,0 +1,106 @@
+"""A study: one recipe, some of its fields varied, every combination run once, the results in one table."""
+
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from reid.errors import RecipeError
+from trainer.recipes import RECIPES, Recipe, recipe_with
+
+_SEEDS = (0, 1, 2)
+
+
+@dataclass(frozen=True)
+class Study:
+    """`axes` vary independently; the fields of each of `points` vary together. `fixed` overrides hold for all cells."""
+
+    name: str
+    recipe: str
+    axes: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    points: Sequence[Mapping[str, Any]] = ({},)
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+
+    def cells(self) -> list[dict[str, Any]]:
+        """The overrides of every cell; a cell's place in this list is its number, wherever it is run.
+
+        >>> Study("s", "debug", {"seed": [0, 1]}, [{"epochs": 2}, {"epochs": 3}]).cells()[1]
+        {'epochs': 2, 'seed': 1}
+        """
+        grid = [dict(zip(self.axes, values, strict=True)) for values in itertools.product(*self.axes.values())]
+        return [{**point, **axes} for point in self.points for axes in grid]
+
+    def cell_recipe(self, cell: int) -> Recipe:
+        """The complete recipe of a cell. Raises :class:`RecipeError` for fields and values that do not exist."""
+        return recipe_with(RECIPES[self.recipe], {**self.fixed, **self.cells()[cell]})
+
+    def scaled(self, scale: Mapping[str, Any]) -> "Study":
+        """The same study with other fixed fields, named so that nobody takes it for the whole."""
+        return Study(f"{self.name}-scaled", self.recipe, self.axes, self.points, {**self.fixed, **scale})
+
+
+# The paper's grids, with the rate that explodes (0.2) and the batch that diverges (8).
+LEARNING_RATE = Study(
+    "learning-rate",
+    "paper",
+    axes={"seed": _SEEDS},
+    points=[{"learning_rate": rate} for rate in (0.01, 0.03, 0.05, 0.07, 0.09, 0.1, 0.2)],
+)
+BATCH_SIZE = Study(
+    "batch-size",
+    "paper",
+    axes={"seed": _SEEDS},
+    points=[{"batch_size": size} for size in (8, 16, 32, 64)],
+)
+# The paper holds the rate, so its batch size and its rate per crop move together; here the rate per crop is held.
+BATCH_SIZE_WITH_RATE = Study(
+    "batch-size-with-rate",
+    "paper",
+    axes={"seed": _SEEDS},
+    points=[{"batch_size": size, "learning_rate": 0.09 * size / 16} for size in (8, 16, 32, 64)],
+)
+STUDIES = {study.name: study for study in (LEARNING_RATE, BATCH_SIZE, BATCH_SIZE_WITH_RATE)}
+
+# What fits the paper's studies to two processor cores; a study run so is labelled `-scaled` wherever it appears.
+SMALL: dict[str, Any] = {
+    "people": 100,
+    "sizes": ((0, 64, 32),),
+    "last_stride": 1,
+    "pad_px": 4,
+    "epochs": 20,
+    "milestones": (14,),
+    "initial_weights": "none",
+}
+SCALES: dict[str, dict[str, Any]] = {"full": {}, "small": SMALL}
+
+
+def study_named(name_or_file: str, scale: str) -> Study:
+    """A named study or one from a JSON file, at a scale.
+
+    Raises :class:`RecipeError` when it does not exist, or for any cell whose recipe does not.
+    """
+    if name_or_file in STUDIES:
+        study = STUDIES[name_or_file]
+    elif Path(name_or_file).is_file():
+        study = _from_file(Path(name_or_file))
+    else:
+        raise RecipeError(f"expected a study of {sorted(STUDIES)} or a JSON file, got {name_or_file!r}")
+    if scale not in SCALES:
+        raise RecipeError(f"expected a scale of {sorted(SCALES)}, got {scale!r}")
+    if SCALES[scale]:
+        study = study.scaled(SCALES[scale])
+    for cell in range(len(study.cells())):
+        study.cell_recipe(cell)
+    return study
+
+
+def _from_file(path: Path) -> Study:
+    try:
+        study = Study(**json.loads(path.read_text()))
+    except (ValueError, TypeError) as error:
+        raise RecipeError(f"{path}: expected a study (name, recipe, axes, points, fixed): {error}") from error
+    if study.recipe not in RECIPES:
+        raise RecipeError(f"{path}: expected a recipe of {sorted(RECIPES)}, got {study.recipe!r}")
+    return study
