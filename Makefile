@@ -14,7 +14,7 @@ install: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else f"expected Python 3.11 or newer, got {sys.version.split()[0]}: set PYTHON=")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "make: expected python's venv module (Debian: apt-get install python3-venv)" >&2; exit 2; }
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[$(FAISS),export,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[$(FAISS),train,export,dev]'
 	@touch $@
 
 demo: install

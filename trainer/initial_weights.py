@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import timm
 import torch
 from torch import nn
 from torchvision import models
@@ -14,26 +15,36 @@ from reid.networks.embedding import EmbeddingNetwork
 def load_initial_weights(network: EmbeddingNetwork, source: str) -> None:
     """Fill `network` in place.
 
-    `none` keeps its random weights; `imagenet` fills the backbone with torchvision's V1 weights (downloaded on first
-    use); a `.pth` file fills the backbone; a bundle folder fills everything. Raises :class:`RecipeError` when the
-    source is none of these or its tensors do not fit exactly.
+    `none` keeps its random weights; `imagenet` fills the backbone with torchvision's V1 weights and `timm:NAME` with
+    timm's (both downloaded on first use); a `.pth` file fills the backbone; a bundle folder fills everything. Raises
+    :class:`RecipeError` when the source is none of these or its tensors do not fit exactly.
     """
     path = Path(source)
     if source == "none":
         return
     if source == "imagenet":
         _fill(network.backbone, _imagenet(network.arguments.backbone), source)
+    elif source.startswith("timm:"):
+        _fill(network.backbone, _timm(source.removeprefix("timm:")), source)
     elif (path / "bundle.json").is_file():
         _fill(network, load_network(path, read_bundle(path)).state_dict(), source)
     elif path.is_file():
         _fill(network.backbone, _without_classifier(torch.load(path, weights_only=True)), source)
     else:
-        raise RecipeError(f"initial_weights: expected none, imagenet, a .pth file or a bundle folder, got {source!r}")
+        raise RecipeError(
+            f"initial_weights: expected none, imagenet, timm:NAME, a .pth file or a bundle folder, got {source!r}"
+        )
 
 
 def _imagenet(backbone: str) -> dict[str, torch.Tensor]:
     weights = models.get_model_weights(backbone).IMAGENET1K_V1
     return _without_classifier(weights.get_state_dict(progress=True))
+
+
+def _timm(name: str) -> dict[str, torch.Tensor]:
+    if not timm.is_model(name):
+        raise RecipeError(f"initial_weights: expected a model that timm knows, got {name!r}")
+    return _without_classifier(timm.create_model(name, pretrained=True).state_dict())
 
 
 def _without_classifier(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

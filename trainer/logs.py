@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
+from torch.utils.tensorboard import SummaryWriter
 
 from trainer.plots import draw_curves
 
@@ -25,7 +26,7 @@ class EpochLog:
         self.epochs.append(figures)
 
     def write(self) -> None:
-        """Write `recipe.json`, `log.jsonl`, `curves.csv` and `curves.png`."""
+        """Write `recipe.json`, `log.jsonl`, `curves.csv`, `curves.png` and the last epoch for TensorBoard."""
         (self.folder / "recipe.json").write_text(json.dumps(self.recipe, indent=1) + "\n")
         (self.folder / "log.jsonl").write_text("".join(json.dumps(figures) + "\n" for figures in self.epochs))
         with (self.folder / "curves.csv").open("w", newline="") as file:
@@ -33,6 +34,9 @@ class EpochLog:
             table.writeheader()
             table.writerows(self.epochs)
         draw_curves(self.folder / "curves.png", self.epochs, self.recipe["name"])
+        with SummaryWriter(str(self.folder / "tensorboard")) as writer:
+            for name, value in self.epochs[-1].items():
+                writer.add_scalar(name, value, len(self.epochs))
 
 
 class Progress:

@@ -26,7 +26,7 @@ class Recipe:
     embedding_size: int = 512
     dropout: float = 0.0
     classifier_bias: bool = False
-    initial_weights: str = "none"  # `none`, `imagenet` (downloaded by torchvision), a file, or a bundle folder
+    initial_weights: str = "none"  # `none`, `imagenet`, `timm:NAME`, a .pth file, or a bundle folder
     # crops: (first epoch, height, width), rising; the last size is the bundle's
     sizes: tuple[tuple[int, int, int], ...] = ((0, 256, 128),)
     flip: float = 0.5
@@ -41,7 +41,11 @@ class Recipe:
     label_smoothing: float = 0.0
     triplet: float = 0.0
     triplet_margin: float = 0.3
-    teacher: str = ""  # teacher embeddings of the training crops (.npz of `embed`) or an OpenVINO network (.xml)
+    circle: float = 0.0
+    circle_margin: float = 0.25
+    circle_scale: float = 128.0
+    centre: float = 0.0
+    teacher: str = ""  # a bundle folder, embeddings of the crops (.npz of `embed`), or a network (.onnx, .xml)
     teacher_cosine: float = 0.0
     teacher_pairs: float = 0.0
     # optimiser
@@ -73,6 +77,7 @@ class Recipe:
             "sizes": bool(self.sizes) and self.sizes[0][0] == 0 and list(self.sizes) == sorted(self.sizes),
             "crops_per_person": not self.crops_per_person or self.batch_size % self.crops_per_person == 0,
             "triplet": self.triplet == 0 or self.crops_per_person >= 2,
+            "circle": self.circle == 0 or self.crops_per_person >= 2,
             "teacher": bool(self.teacher) or not (self.teacher_cosine or self.teacher_pairs),
             "people": self.people == 0 or self.people >= 2,
             "hold_out_people": self.hold_out_people >= 0,

@@ -6,28 +6,36 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from rich.progress import track
 
 from reid.errors import RecipeError
+from reid.predictors import Embedder
+from reid.transforms import PreprocessConfig
+from trainer.evaluation import embed_files
 from trainer.pixels import read_crops
 
 
 def teacher_embeddings(teacher: Path, crops: Sequence[Path]) -> torch.Tensor:
-    """(N, T) float32 unit rows for the crops in order, from the file that a recipe's `teacher` names.
+    """(N, T) float32 unit rows for the crops in order, from what a recipe's `teacher` names.
 
-    `.npz` holds what `reid-trainer embed` wrote (`path`, `embedding`), matched by file name; `.xml` is an OpenVINO
-    network (BGR, 0–255), run here. Raises :class:`RecipeError` when the file is of neither kind or a crop is missing.
+    A bundle folder; `.npz` as `reid-trainer embed` writes it (`path`, `embedding`), matched by file name; or a network,
+    run here: `.onnx`, or `.xml` of OpenVINO. A network that takes uint8 is one of `reid-trainer export`; one that takes
+    floats is fed as the Open Model Zoo feeds its own: BGR, 0–255, resized bilinearly, the mirrored crop's vector added.
+    Raises :class:`RecipeError` when it is none of these or a crop is missing.
     """
-    if not teacher.is_file():
-        raise RecipeError(f"teacher: expected a .npz or .xml file, got {str(teacher)!r}, which is not there")
-    match teacher.suffix:
-        case ".npz":
-            rows = _stored(teacher, crops)
-        case ".xml":
-            rows = openvino_embeddings(teacher, crops)
-        case other:
-            raise RecipeError(f"teacher: expected a .npz or .xml file, got {other!r}")
+    if (teacher / "bundle.json").is_file():
+        rows = _by_bundle(teacher, crops)
+    elif teacher.suffix == ".npz" and teacher.is_file():
+        rows = _stored(teacher, crops)
+    elif teacher.suffix in (".xml", ".onnx") and teacher.is_file():
+        rows = _by_network(teacher, crops)
+    else:
+        raise RecipeError(f"teacher: expected a bundle folder or a .npz, .onnx or .xml file, got {str(teacher)!r}")
     return torch.from_numpy(rows / np.linalg.norm(rows, axis=1, keepdims=True))
+
+
+def _by_bundle(folder: Path, crops: Sequence[Path]) -> NDArray[np.float32]:
+    return embed_files(Embedder.load(folder), crops, "the teacher's crops")
 
 
 def _stored(file: Path, crops: Sequence[Path]) -> NDArray[np.float32]:
@@ -38,22 +46,24 @@ def _stored(file: Path, crops: Sequence[Path]) -> NDArray[np.float32]:
     return np.stack([known[crop.name] for crop in crops]).astype(np.float32)
 
 
-def openvino_embeddings(network: Path, crops: Sequence[Path]) -> NDArray[np.float32]:
-    """Run an OpenVINO network over crops and their mirror images and add the two: (N, T) float32, not of unit length.
-
-    The input's own shape says the crop size; crops are resized bilinearly, as the Open Model Zoo's demos do.
-    """
+def _by_network(file: Path, crops: Sequence[Path]) -> NDArray[np.float32]:
+    """(N, T), not of unit length. OpenVINO runs both forms; the input's own shape says the crop size."""
     import openvino
 
-    model = openvino.Core().read_model(network)
-    height, width = model.inputs[0].shape[2], model.inputs[0].shape[3]
+    model = openvino.Core().read_model(file)
+    given = model.inputs[0]
+    size = PreprocessConfig(
+        height_px=given.partial_shape[2].get_length(),
+        width_px=given.partial_shape[3].get_length(),
+        interpolation="bicubic" if given.element_type == openvino.Type.u8 else "bilinear",
+    )
     compiled = openvino.Core().compile_model(model, "CPU")
     rows = []
-    for image in read_crops(crops):
-        bgr = (
-            np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))[:, :, ::-1]
-            .transpose(2, 0, 1)
-            .astype(np.float32)
-        )
-        rows.append(sum(compiled([view[None]])[0][0] for view in (bgr, bgr[:, :, ::-1])))
-    return np.stack(rows).astype(np.float32)
+    for image in track(read_crops(crops), total=len(crops), description="the teacher's crops"):
+        rgb = size.resize(image).transpose(2, 0, 1)
+        if given.element_type == openvino.Type.u8:
+            rows.append(compiled([rgb[None]])[0][0])
+        else:
+            bgr = rgb[::-1].astype(np.float32)
+            rows.append(compiled([bgr[None]])[0][0] + compiled([bgr[None, :, :, ::-1]])[0][0])
+    return np.stack(rows)

@@ -108,7 +108,7 @@ def test_divergence_exits_with_1(trained: Path, tmp_path: Path) -> None:
         (["train", "debug", "--data", "DATA", "--out", "OUT", "--set", "epoch=1"], "unknown recipe field 'epoch'"),
         (["train", "debug", "--data", "OUT", "--out", "OUT"], "expected a folder with bounding_box_train"),
         (["train", "debug", "--data", "DATA", "--out", "OUT", "--device", "gpu"], "expected a device such as"),
-        (["train", "light", "--data", "DATA", "--out", "OUT"], "teacher: expected a .npz or .xml file"),
+        (["train", "light", "--data", "DATA", "--out", "OUT"], "teacher: expected a bundle folder or a .npz"),
         (["evaluate", "--data", "DATA", "--bundle", "nothing"], "expected a bundle folder"),
         (["embed", "OUT", "--out", "OUT/x.npz", "--bundle", "BUNDLE"], "expected images"),
         (["embed", "DATA", "--out", "OUT/x.csv", "--bundle", "BUNDLE"], "ends in .npz, got 'x.csv'"),

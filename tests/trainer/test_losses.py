@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainer.losses import batch_hard_triplet, teacher_cosine, teacher_pairs
+from trainer.losses import CentreLoss, batch_hard_triplet, circle, teacher_cosine, teacher_pairs
 
 
 def rows(seed: int, count: int, dimension: int) -> torch.Tensor:
@@ -40,8 +40,33 @@ def test_batch_hard_triplet_has_a_finite_gradient_for_equal_crops() -> None:
 
 
 def test_one_person_makes_no_triplet() -> None:
-    with pytest.raises(ValueError, match="at least two people"):
-        batch_hard_triplet(torch.zeros(2, 3), torch.tensor([1, 1]), 0.3)
+    assert batch_hard_triplet(torch.ones(2, 3), torch.tensor([1, 1]), 0.3).item() == 0
+
+
+def test_circle_agrees_with_its_formula() -> None:
+    features, labels, margin, scale = rows(0, 6, 4), torch.tensor([0, 0, 1, 1, 2, 2]), 0.25, 8.0
+    cosines = torch.nn.functional.normalize(features) @ torch.nn.functional.normalize(features).T
+    losses = []
+    for anchor in range(6):
+        positives = [cosines[anchor, j] for j in range(6) if j != anchor and labels[j] == labels[anchor]]
+        negatives = [cosines[anchor, j] for j in range(6) if labels[j] != labels[anchor]]
+        p = sum(torch.exp(-scale * (1 + margin - s).relu() * (s - (1 - margin))) for s in positives)
+        n = sum(torch.exp(scale * (s + margin).relu() * (s - margin)) for s in negatives)
+        losses.append(torch.log(1 + p * n))
+    assert circle(features, labels, margin, scale).item() == pytest.approx(torch.stack(losses).mean().item(), rel=1e-6)
+
+
+def test_centres_follow_their_classes() -> None:
+    loss = CentreLoss(2, 2, rate=0.5)
+    features, labels = torch.tensor([[2.0, 0.0], [4.0, 0.0], [0.0, 6.0]]), torch.tensor([0, 0, 1])
+    assert loss(features, labels).item() == pytest.approx((4 + 16 + 36) / 3 / 2)
+    assert torch.allclose(loss.centres, torch.tensor([[0.5 * 6 / 3, 0.0], [0.0, 0.5 * 6 / 2]]))
+    for _ in range(100):
+        loss(features, labels)
+    assert torch.allclose(loss.centres, torch.tensor([[3.0, 0.0], [0.0, 6.0]]), atol=1e-3)
+    before = loss.centres.clone()
+    loss.eval()(features, labels)
+    assert torch.equal(loss.centres, before)
 
 
 def test_a_student_that_equals_its_teacher_loses_nothing() -> None:

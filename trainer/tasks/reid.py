@@ -22,7 +22,7 @@ from trainer.distributed import World
 from trainer.held_out import first_people, hold_out
 from trainer.initial_weights import load_initial_weights
 from trainer.loop import Batch, Tensors
-from trainer.losses import batch_hard_triplet, teacher_cosine, teacher_pairs
+from trainer.losses import CentreLoss, batch_hard_triplet, circle, teacher_cosine, teacher_pairs
 from trainer.pixels import load_pixels
 from trainer.recipes import Recipe
 from trainer.samplers import people_batches, shuffled_batches
@@ -33,7 +33,7 @@ _EVALUATION_BATCH = 128
 
 
 class IdentityModel(nn.Module):
-    """The embedding network and the classifier that only training needs."""
+    """The embedding network, and the classifier and class centres that only training needs."""
 
     def __init__(self, recipe: Recipe, num_people: int) -> None:
         super().__init__()
@@ -41,6 +41,8 @@ class IdentityModel(nn.Module):
         self.classifier = IdentityClassifier(
             recipe.embedding_size, num_people, dropout=recipe.dropout, bias=recipe.classifier_bias
         )
+
+        self.centre_loss = CentreLoss(num_people if recipe.centre else 0, recipe.embedding_size)
 
     def forward(self, images: torch.Tensor) -> Tensors:
         """(B, 3, H, W) → feature before the norm (B, D), embedding (B, D), logits (B, P)."""
@@ -104,6 +106,10 @@ class ReidTask:
         loss = recipe.cross_entropy * F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
         if recipe.triplet:
             loss = loss + recipe.triplet * batch_hard_triplet(feature, labels, recipe.triplet_margin)
+        if recipe.circle:
+            loss = loss + recipe.circle * circle(feature, labels, recipe.circle_margin, recipe.circle_scale)
+        if recipe.centre:
+            loss = loss + recipe.centre * self.model.centre_loss(feature, labels)
         if teacher and recipe.teacher_cosine:
             loss = loss + recipe.teacher_cosine * teacher_cosine(embedding, teacher[0])
         if teacher and recipe.teacher_pairs:
