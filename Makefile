@@ -3,9 +3,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
-# faiss-cpu and faiss-gpu own the same module: a GPU machine says FAISS=gpu.
+# faiss-cpu and faiss-gpu own the same module: a GPU machine says FAISS=gpu, and the one excludes the other.
 FAISS ?= cpu
+STAMP := $(VENV)/.installed-$(FAISS)
 
 .PHONY: install demo serve test check bench clean
 
@@ -13,7 +13,9 @@ install: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else f"expected Python 3.11 or newer, got {sys.version.split()[0]}: set PYTHON=")'
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "make: expected python's venv module (Debian: apt-get install python3-venv)" >&2; exit 2; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) || { echo "make: expected python's venv module (Debian: apt-get install python3-venv)" >&2; exit 2; }
+	@test -z "$(wildcard $(VENV)/.installed-*)" || $(BIN)/pip uninstall --quiet --yes faiss-cpu faiss-gpu
+	@rm -f $(VENV)/.installed-*
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[$(FAISS),train,export,dev]'
 	@touch $@
 

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-_MODULES = ("evaluation", "search", "service")
+_MODULES = ("evaluation", "reranking", "search", "service", "training")
 _RESULTS = Path(__file__).parent.parent / "docs" / "results"
 
 
@@ -21,7 +21,7 @@ def main(names: list[str]) -> None:
             out = Path(folder) / "rows.json"
             subprocess.run([sys.executable, "-m", f"benchmarks.{name}", "--json", str(out)], check=True)
             rows |= {row["name"]: row for row in json.loads(out.read_text())}
-    _write([rows[name] for name in sorted(rows)])
+        _write([rows[name] for name in sorted(rows)])  # after each: a later one that fails costs none of them
 
 
 def _known() -> list[dict[str, Any]]:
@@ -31,6 +31,7 @@ def _known() -> list[dict[str, Any]]:
 
 
 def _write(rows: list[dict[str, Any]]) -> None:
+    _RESULTS.mkdir(parents=True, exist_ok=True)
     (_RESULTS / "benchmarks.json").write_text(json.dumps(rows, indent=1) + "\n")
     lines = [
         "# Benchmarks",

@@ -61,8 +61,10 @@ def bundle_folder(name_or_path: str | Path | None) -> Path:
 
     Raises :class:`BundleError` when it is neither a folder nor the name of a shipped bundle.
     """
-    given = Path("default" if name_or_path is None else name_or_path)
-    for candidate in (given, SHIPPED / given):
+    if name_or_path is None:
+        return SHIPPED / "default"
+    given = Path(name_or_path)
+    for candidate in (SHIPPED / given, given):
         if (candidate / "bundle.json").is_file():
             return candidate
     shipped = sorted(folder.name for folder in SHIPPED.glob("*/") if (folder / "bundle.json").is_file())
@@ -115,11 +117,15 @@ def write_bundle(folder: Path, module: nn.Module, description: Bundle, card: str
 
 def move_bundle(draft: Path, folder: Path) -> None:
     """Put a finished draft in place of what is at `folder`. Raises :class:`BundleError` if that is no bundle."""
-    if folder.exists():
-        if not (folder / "bundle.json").is_file():
-            raise BundleError(f"expected a bundle to replace or nothing at {folder}, got something else")
-        shutil.rmtree(folder)
+    if not folder.exists():
+        draft.rename(folder)
+        return
+    if not (folder / "bundle.json").is_file():
+        raise BundleError(f"expected a bundle to replace or nothing at {folder}, got something else")
+    replaced = draft.with_name(folder.name + ".replaced")
+    folder.rename(replaced)
     draft.rename(folder)
+    shutil.rmtree(replaced)
 
 
 def write_description(folder: Path, bundle: Bundle) -> None:

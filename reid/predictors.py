@@ -1,6 +1,7 @@
 """A bundle on a device: images in, embeddings out. What is evaluated is what is served, because both use this."""
 
 import logging
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
@@ -34,8 +35,9 @@ class Embedder:
     def load(cls, path: str | Path | None = None, device: str = "auto") -> Self:
         """Load a bundle folder, a shipped bundle by name, or (None) the shipped default.
 
-        `device` is `auto` (a GPU when there is one), or any name torch knows. Raises :class:`~reid.errors.BundleError`
-        when the folder is not exactly a bundle and ``ValueError`` when the device is not there.
+        `device` is `auto` (a GPU when there is one), `cpu`, `cuda` or `cuda:N`. Raises
+        :class:`~reid.errors.BundleError` when the folder is not exactly a bundle and ``ValueError`` when the device
+        is not there.
         """
         folder = bundle_folder(path)
         bundle = read_bundle(folder)
@@ -82,16 +84,15 @@ def embed_tensor(network: EmbeddingNetwork, tensor: torch.Tensor, *, flip_averag
 
 
 def resolve_device(device: str) -> torch.device:
-    """`auto` or a torch device name → a device that is there. Raises ``ValueError`` when it is not."""
+    """`auto`, `cpu`, `cuda` or `cuda:N` → a device that is there. Raises ``ValueError`` when it is not."""
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        resolved = torch.device(device)
-    except RuntimeError as error:
-        raise ValueError(f"expected a device such as auto, cpu or cuda:0, got {device!r}") from error
-    if resolved.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"expected a GPU for the device {device!r}, but torch finds none")
-    return resolved
+    match = re.fullmatch(r"cpu|cuda(?::(\d+))?", device)
+    if match is None:
+        raise ValueError(f"expected a device of auto, cpu, cuda or cuda:N, got {device!r}")
+    if device != "cpu" and int(match[1] or 0) >= torch.cuda.device_count():
+        raise ValueError(f"expected a GPU for the device {device!r}, but torch finds {torch.cuda.device_count()}")
+    return torch.device(device)
 
 
 def _as_image(image: bytes | Image.Image) -> Image.Image:

@@ -26,10 +26,10 @@ def available_processors(cgroup_limit: Path = _CGROUP_LIMIT) -> int:
 def configure(threads: int | None = None) -> int:
     """Give every numeric library the same number of threads and return it.
 
-    `threads` defaults to all that the process may use. Raises ``ValueError`` below 1. What is already loaded
-    is told directly; what is not yet loaded reads the environment.
+    `threads` defaults to :func:`share_of_processors`. Raises ``ValueError`` below 1. What is already loaded is told
+    directly; what is not yet loaded reads the environment.
     """
-    count = available_processors() if threads is None else threads
+    count = share_of_processors() if threads is None else threads
     if count < 1:
         raise ValueError(f"expected at least one thread, got {count}")
     for variable in _VARIABLES:
@@ -42,3 +42,10 @@ def configure(threads: int | None = None) -> int:
     if "faiss" in sys.modules:
         sys.modules["faiss"].omp_set_num_threads(count)
     return count
+
+
+def share_of_processors() -> int:
+    """Threads for this process: OMP_NUM_THREADS, or its part of what is available (`torchrun`'s LOCAL_WORLD_SIZE)."""
+    if given := os.environ.get("OMP_NUM_THREADS"):
+        return int(given)
+    return max(1, available_processors() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))

@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+for _name in [name for name in os.environ if name.startswith("REID_") and name != "REID_DATASETS"]:
+    del os.environ[_name]  # a developer's own service, and above all its gallery, is none of the tests' business
+
 from reid import threads
 
 threads.configure()

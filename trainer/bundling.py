@@ -2,10 +2,13 @@
 
 import dataclasses
 import hashlib
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+
+import torch
 
 from reid.bundle import Bundle, move_bundle, write_bundle, write_description
 from reid.datasets.market1501 import Crop, Market1501
@@ -28,7 +31,13 @@ class Origin:
 
 
 def export_bundle(
-    folder: Path, network: EmbeddingNetwork, recipe: Recipe, outcome: Outcome, data: Market1501, origin: Origin
+    folder: Path,
+    network: EmbeddingNetwork,
+    recipe: Recipe,
+    outcome: Outcome,
+    data: Market1501,
+    origin: Origin,
+    device: torch.device,
 ) -> Bundle:
     """Write the bundle to `folder` and return it.
 
@@ -38,7 +47,7 @@ def export_bundle(
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         draft = Path(temporary) / folder.name
         plain = write_bundle(draft, network, _description(recipe, data, origin), card="")
-        evaluation = evaluate_dataset(Embedder.load(draft), data)
+        evaluation = evaluate_dataset(Embedder.load(draft, str(device)), data)
         bundle = dataclasses.replace(
             plain, metrics=evaluation.figures(), calibration=evaluation.calibration(origin.domain)
         )
@@ -78,7 +87,9 @@ def _description(recipe: Recipe, data: Market1501, origin: Origin) -> Bundle:
 
 
 def _code_commit() -> str:
-    """The commit that this code was run from, with `+` after it when the tree had changes; `unknown` outside git."""
+    """The commit that this code was run from, `+` after it when the tree had changes; `unknown` without git."""
+    if shutil.which("git") is None:
+        return "unknown"
     git = ["git", "-C", str(Path(__file__).parent)]
     head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     if head.returncode != 0:

@@ -27,7 +27,7 @@ def run_cell(study: Study, cell: int, data: Market1501, folder: Path, device: to
     figures: dict[str, Any] = {}
     if outcome.verdict == "finished":
         origin = Origin(domain=study.name, licence="not stated", command=f"reid-trainer study {study.name}")
-        figures = export_bundle(place / "bundle", task.network, recipe, outcome, data, origin).metrics
+        figures = export_bundle(place / "bundle", task.network, recipe, outcome, data, origin, device).metrics
     _write(
         cell_file(folder, cell),
         {

@@ -6,10 +6,13 @@ from reid import threads
 
 threads.configure()
 
+from trainer.commands.calibrate import calibrate
+from trainer.commands.compare import compare
 from trainer.commands.embed import embed
 from trainer.commands.evaluate import evaluate
 from trainer.commands.export import export
 from trainer.commands.lr_range import lr_range
+from trainer.commands.study import study, worker
 from trainer.commands.train import train
 
 app = typer.Typer(
@@ -22,8 +25,8 @@ app = typer.Typer(
     The trainer reads a dataset and writes a *bundle*: a folder with weights and everything needed to use them. The
     service (`reid-service`) serves a bundle. Settings come from flags, then the environment, then the defaults shown.
 
-    Exit status: 0 when all went well; 1 when training diverged; 2 when something given was wrong, with one line that
-    says what was expected and what came.
+    Exit status: 0 when all went well; 1 when training diverged or B fell short in `compare --fail-below`; 2 when
+    something given was wrong, with one line that says what was expected and what came.
 
     **Examples**
 
@@ -32,10 +35,16 @@ app = typer.Typer(
         reid-trainer train light --data Market-1501-v15.09.15 --set teacher=teacher.npz --out runs/light
 
         reid-trainer embed crops/ --out crops.npz
+
+        reid-trainer evaluate --data my-cameras.csv --report report --pictures
+
+        reid-trainer compare default runs/light/bundle --data Market-1501-v15.09.15 --fail-below 0
+
+        reid-trainer calibrate --data my-cameras.csv --out calibration.json
     """,
 )
 
-for command in (train, evaluate, embed, export):
+for command in (train, evaluate, embed, export, compare, calibrate, study, worker):
     app.command()(command)
 app.command("lr-range")(lr_range)
 

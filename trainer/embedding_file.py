@@ -20,7 +20,10 @@ def embed_folder(embedder: Embedder, folder: Path, out: Path) -> int:
     """
     if out.suffix != ".npz":
         raise ValueError(f"expected an output file that ends in .npz, got {out.name!r}")
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    if not out.parent.is_dir():
+        raise ValueError(f"expected a folder to write to, got {str(out.parent)!r}, which is none")
+    images = (path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    paths = sorted(images, key=lambda path: path.relative_to(folder).as_posix())
     if not paths:
         raise DatasetError(f"{folder}: expected images ({', '.join(_SUFFIXES)}), got none")
     names = np.array([path.relative_to(folder).as_posix() for path in paths])

@@ -190,36 +190,57 @@ def recipe_with(recipe: Recipe, overrides: dict[str, Any]) -> Recipe:
 
 
 def recipe_from_json(raw: dict[str, Any]) -> Recipe:
-    """The recipe that `dataclasses.asdict` and JSON wrote. Raises :class:`RecipeError` on unknown fields."""
-    known = {field.name for field in dataclasses.fields(Recipe)}
-    if unknown := raw.keys() - known:
-        raise RecipeError(f"unknown recipe fields {sorted(unknown)}; the fields are {sorted(known)}")
-    return Recipe(**{key: _as_tuples(value) for key, value in raw.items()})
+    """The recipe that `dataclasses.asdict` and JSON wrote.
+
+    Raises :class:`RecipeError` on unknown fields, values of another type, and values that cannot train.
+    """
+    if unknown := raw.keys() - _TYPES.keys():
+        raise RecipeError(f"unknown recipe fields {sorted(unknown)}; the fields are {sorted(_TYPES)}")
+    return Recipe(**{field: _checked(field, value) for field, value in raw.items()})
 
 
-def _as_tuples(value: Any) -> Any:
-    return tuple(_as_tuples(item) for item in value) if isinstance(value, list) else value
+_TYPES = typing.get_type_hints(Recipe)
 
 
 def _parsed(overrides: dict[str, str]) -> dict[str, Any]:
-    types = typing.get_type_hints(Recipe)
-    parsed: dict[str, Any] = {}
-    for field, text in overrides.items():
-        if field not in types:
-            raise RecipeError(f"unknown recipe field {field!r}; the fields are {sorted(types)}")
-        parsed[field] = _parse(field, text, types[field])
-    return parsed
+    """Text from the command line as values: JSON, except where the field is text itself."""
+    return {field: text if _TYPES.get(field) is str else _from_text(field, text) for field, text in overrides.items()}
 
 
-def _parse(field: str, text: str, kind: Any) -> Any:
-    if kind is str:
-        return text
+def _from_text(field: str, text: str) -> Any:
     try:
-        value = json.loads(text)
+        return json.loads(text)
     except ValueError as error:
-        raise RecipeError(f"{field}: expected a JSON value of type {kind}, got {text!r}") from error
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if kind in (int, float, bool) and type(value) is not kind:
-        raise RecipeError(f"{field}: expected {kind.__name__}, got {text!r}")
-    return _as_tuples(value)
+        raise RecipeError(f"{field}: expected a JSON value, got {text!r}") from error
+
+
+def _checked(field: str, value: Any) -> Any:
+    value, kind = _as_tuples(value), _TYPES[field]
+    if kind is float and type(value) is int:
+        value = float(value)
+    if not _is_of(kind, value):
+        raise RecipeError(f"{field}: expected {_form(kind)}, got {value!r}")
+    return value
+
+
+def _as_tuples(value: Any) -> Any:
+    return tuple(_as_tuples(item) for item in value) if isinstance(value, list | tuple) else value
+
+
+def _is_of(kind: Any, value: Any) -> bool:
+    """Whether `value` is of a field's type: a plain one, or tuples of them of the right length."""
+    if typing.get_origin(kind) is not tuple:
+        return type(value) is kind
+    inner = typing.get_args(kind)
+    if not isinstance(value, tuple):
+        return False
+    if inner[-1] is Ellipsis:
+        return all(_is_of(inner[0], item) for item in value)
+    return len(value) == len(inner) and all(_is_of(*pair) for pair in zip(inner, value, strict=True))
+
+
+def _form(kind: Any) -> str:
+    """A type as JSON shows it: `int`, `[int, …]`, `[[int, int], …]`."""
+    if typing.get_origin(kind) is not tuple:
+        return str(kind.__name__)
+    return "[" + ", ".join("…" if item is Ellipsis else _form(item) for item in typing.get_args(kind)) + "]"

@@ -41,6 +41,9 @@ def _by_bundle(folder: Path, crops: Sequence[Path]) -> NDArray[np.float32]:
 def _stored(file: Path, crops: Sequence[Path]) -> NDArray[np.float32]:
     with np.load(file) as arrays:
         known = {Path(path).name: row for path, row in zip(arrays["path"], arrays["embedding"], strict=True)}
+        num_rows = len(arrays["path"])
+    if len(known) < num_rows:
+        raise RecipeError(f"{file}: expected every file name once, got {num_rows} rows of {len(known)} names")
     if missing := [crop.name for crop in crops if crop.name not in known]:
         raise RecipeError(f"{file}: {len(missing)} training crops have no teacher embedding, such as {missing[0]}")
     return np.stack([known[crop.name] for crop in crops]).astype(np.float32)

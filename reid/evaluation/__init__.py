@@ -1,1 +1,1 @@
-"""Pure functions that judge embeddings: retrieval metrics and the meaning of a score."""
+"""Pure functions that judge embeddings: retrieval, open set, calibration, re-ranking, and the report on them."""

@@ -13,10 +13,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from reid.evaluation.labels import PeopleLabels, genuine_and_impostor
-
-_BINS_PER_UNIT = 1000
-_CHUNK_QUERIES = 256
+from reid.evaluation.labels import Exclude, PeopleLabels
+from reid.evaluation.score_histogram import ScoreHistogram, score_histograms
 
 
 @dataclass(frozen=True)
@@ -61,6 +59,15 @@ class Calibration:
         """Share of same-person comparisons across cameras that reach each score; same shape as `scores`."""
         return np.asarray(np.interp(np.asarray(scores), self.scores, self.true_match_rates, left=1.0), dtype=np.float64)
 
+    def expected_false_matches(self, scores: ArrayLike, num_sightings: int) -> NDArray[np.float64]:
+        """How many strangers one search of a gallery of this size meets at each score; same shape as `scores`.
+
+        >>> two = Calibration("two", (0.2, 0.4), (0.1, 0.001), (0.9, 0.5), 1000, 10)
+        >>> two.expected_false_matches(0.4, num_sightings=200_000)
+        array(200.)
+        """
+        return np.asarray(self.false_match_rate(scores) * num_sightings)
+
     def score_at(self, false_match_rate: float) -> float:
         """The lowest score whose false-match rate is at most the one given.
 
@@ -96,45 +103,33 @@ def calibrate(
     gallery_labels: PeopleLabels,
     *,
     domain: str,
+    exclude: Exclude = Exclude.SAME_CAMERA,
 ) -> Calibration:
     """Measure a calibration from unit vectors: (Q, D) queries against a (G, D) gallery.
 
-    Same person means same pid on another camera; junk (-1) is left out and distractors (0) are different people.
-    Raises ``ValueError`` when there is no pair of the same person or none of different people.
+    Same person means same pid on another camera (another rule: `exclude`); junk (-1) is left out and distractors (0)
+    are different people. Raises ``ValueError`` when there is no pair of the same person or none of different people,
+    and as :func:`~reid.evaluation.scores.check_pair`.
     """
-    edges = np.linspace(-1.0, 1.0, 2 * _BINS_PER_UNIT + 1)
-    genuine = np.zeros(len(edges) - 1, dtype=np.int64)
-    impostor = np.zeros_like(genuine)
-    for start in range(0, len(query), _CHUNK_QUERIES):
-        rows = slice(start, start + _CHUNK_QUERIES)
-        scores = np.clip(query[rows] @ gallery.T, -1.0, 1.0)
-        same, different = genuine_and_impostor(query_labels[rows], gallery_labels)
-        genuine += np.histogram(scores[same], edges)[0]
-        impostor += np.histogram(scores[different], edges)[0]
-    return _from_histograms(edges[:-1], genuine, impostor, domain)
+    histograms = score_histograms(query, gallery, query_labels, gallery_labels, exclude=exclude)
+    return calibration_of(ScoreHistogram.total(histograms.values()), domain)
 
 
-def _from_histograms(
-    scores: NDArray[np.float64], genuine: NDArray[np.int64], impostor: NDArray[np.int64], domain: str
-) -> Calibration:
-    if not genuine.any() or not impostor.any():
-        raise ValueError(
-            f"expected pairs of the same person across cameras and pairs of different people, "
-            f"got {genuine.sum()} and {impostor.sum()}"
-        )
-    reach_impostor = np.cumsum(impostor[::-1])[::-1]
-    reach_genuine = np.cumsum(genuine[::-1])[::-1]
+def calibration_of(histogram: ScoreHistogram, domain: str) -> Calibration:
+    """The table of counts already made. Raises ``ValueError`` when one kind of pair is missing."""
+    histogram.require_both()
+    reach_genuine, reach_impostor = histogram.reaching()
     observed = np.flatnonzero(reach_impostor)
     # The last edge of each level: what lies between two levels is then over- and never understated.
     levels = observed[np.flatnonzero(np.diff(reach_impostor[observed], append=-1))]
     kept = _thin(levels, reach_impostor)
     return Calibration(
         domain=domain,
-        scores=tuple(float(score) for score in scores[kept].round(6)),
-        false_match_rates=tuple((reach_impostor[kept] / impostor.sum()).tolist()),
-        true_match_rates=tuple((reach_genuine[kept] / genuine.sum()).round(6).tolist()),
-        num_impostor_pairs=int(impostor.sum()),
-        num_genuine_pairs=int(genuine.sum()),
+        scores=tuple(float(score) for score in histogram.scores[kept].round(6)),
+        false_match_rates=tuple((reach_impostor[kept] / reach_impostor[0]).tolist()),
+        true_match_rates=tuple((reach_genuine[kept] / reach_genuine[0]).round(6).tolist()),
+        num_impostor_pairs=int(reach_impostor[0]),
+        num_genuine_pairs=int(reach_genuine[0]),
     )
 
 

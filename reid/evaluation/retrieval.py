@@ -1,35 +1,42 @@
-"""Rank-k and mAP by the protocol of Market-1501 (Zheng et al. 2015).
+"""Rank-k, mAP and mINP by the protocol of Market-1501 (Zheng et al. 2015).
 
-For each query, gallery crops of the same person *and* camera are dropped and so is junk (pid -1); distractors
-(pid 0) stay. What is left is ranked by score, ties by gallery position. For the i-th of n hits (from 0) at rank r
-(from 0), two average precisions are in use and differ by up to a point of mAP:
+For each query, gallery crops of the same person *and* camera are dropped (another rule: :class:`Exclude`) and so is
+junk (pid -1); distractors (pid 0) stay. What is left is ranked by score, ties by gallery position. For the i-th of n
+hits (from 0) at rank r (from 0), two average precisions are in use and differ by up to a point of mAP:
 
 * *step* (torchreid, fast-reid, bag of tricks): the mean of ``(i + 1) / (r + 1)``;
 * *trapezoid* (Market's own script): the mean of ``((i + 1) / (r + 1) + p) / 2``, where p is ``i / r``, or 1 at r = 0.
 
+The inverse negative penalty (Ye et al. 2021, section IV-A) is ``n / (r + 1)`` at the *last* hit: how much of what a
+person must look through, to find every true match, is one.
+
 Queries without a hit are left out of every mean; `num_valid_queries` says how many counted.
 """
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reid.errors import VectorError
-from reid.evaluation.labels import JUNK_PID, PeopleLabels
+from reid.evaluation.labels import Exclude, PeopleLabels, SamePersonPairs, same_person_pairs
+from reid.evaluation.scores import check_pair, score_blocks
 
 PROTOCOL = "Market-1501, single query: same person and camera dropped, junk dropped, distractors kept"
-_CHUNK_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True)
 class RetrievalResult:
-    """Per query, each (Q,): rank of the first hit (from 0) and both average precisions; -1 and nan without a hit."""
+    """Per query, each (Q,): rank of the first hit (from 0), both average precisions, and the inverse penalty.
+
+    Without a hit they are -1, nan, nan and nan.
+    """
 
     first_hit_rank: NDArray[np.int64]
     ap_step: NDArray[np.float64]
     ap_trapezoid: NDArray[np.float64]
+    inverse_penalty: NDArray[np.float64]
     num_gallery: int
 
     @property
@@ -44,10 +51,17 @@ class RetrievalResult:
 
     def rank(self, k: int) -> float:
         """Rank-k: the share of valid queries with a true match among the first k. Raises ``ValueError`` for k < 1."""
+        return float(np.nanmean(self.found_within(k)))
+
+    def found_within(self, k: int) -> NDArray[np.float64]:
+        """Per query, (Q,): 1 with a true match among the first k, else 0; nan without any. ``ValueError`` for k < 1."""
         if k < 1:
             raise ValueError(f"expected k of at least 1, got {k}")
-        valid = self.first_hit_rank[self.first_hit_rank >= 0]
-        return float((valid < k).mean())
+        return np.where(self.first_hit_rank < 0, np.nan, self.first_hit_rank < k)
+
+    def cmc(self, max_rank: int) -> NDArray[np.float64]:
+        """The cumulative match characteristic: Rank-1 … Rank-`max_rank`, (max_rank,)."""
+        return np.array([self.rank(k) for k in range(1, max_rank + 1)])
 
     @property
     def mean_ap(self) -> float:
@@ -59,6 +73,11 @@ class RetrievalResult:
         """Mean of the trapezoid average precision, a fraction."""
         return float(np.nanmean(self.ap_trapezoid))
 
+    @property
+    def mean_inp(self) -> float:
+        """Mean inverse negative penalty (mINP), a fraction."""
+        return float(np.nanmean(self.inverse_penalty))
+
 
 def average_precision(hit_ranks: NDArray[np.int64]) -> tuple[float, float]:
     """Step and trapezoid average precision of one query's hits at these ranks, (n,) rising from 0, n ≥ 1.
@@ -66,10 +85,17 @@ def average_precision(hit_ranks: NDArray[np.int64]) -> tuple[float, float]:
     >>> average_precision(np.array([0, 2]))  # (1/1 + 2/3) / 2, and ((1 + 1)/2 + (2/3 + 1/2)/2) / 2
     (0.8333333333333333, 0.7916666666666666)
     """
-    hits_so_far = np.arange(1, len(hit_ranks) + 1)
-    after = hits_so_far / (hit_ranks + 1)
-    before = np.where(hit_ranks == 0, 1.0, (hits_so_far - 1) / np.maximum(hit_ranks, 1))
+    after, before = _precisions(np.arange(len(hit_ranks)), hit_ranks)
     return float(after.mean()), float(((after + before) / 2).mean())
+
+
+def inverse_negative_penalty(hit_ranks: NDArray[np.int64]) -> float:
+    """One query's hits at these ranks, (n,) rising from 0, n ≥ 1 → n over the place of the last.
+
+    >>> inverse_negative_penalty(np.array([0, 2, 5]))  # 3 true matches within the first 6 places
+    0.5
+    """
+    return len(hit_ranks) / (int(hit_ranks[-1]) + 1)
 
 
 def evaluate_retrieval(
@@ -77,58 +103,107 @@ def evaluate_retrieval(
     gallery: NDArray[np.float32],
     query_labels: PeopleLabels,
     gallery_labels: PeopleLabels,
+    *,
+    exclude: Exclude = Exclude.SAME_CAMERA,
 ) -> RetrievalResult:
     """Rank a (G, D) gallery for each of (Q, D) queries, both unit rows, in bounded memory.
 
-    Raises :class:`VectorError` on vectors that are not finite or not of unit length, ``ValueError`` on shapes that
-    do not fit and when no query has a true match.
+    Two crops before one of the same person, on another camera, are a hit at rank 2 of 3:
+
+    >>> vectors = np.array([[1, 0], [0.8, 0.6], [0.6, 0.8], [0, 1]], dtype=np.float32)
+    >>> who = PeopleLabels(np.array([1, 2, 1, 2]), np.array([1, 2, 2, 2]))
+    >>> result = evaluate_retrieval(vectors[:1], vectors[1:], who[:1], who[1:])
+    >>> result.rank(1), result.rank(2), result.mean_ap, result.mean_inp
+    (0.0, 1.0, 0.5, 0.5)
+
+    Raises :class:`~reid.errors.VectorError` on vectors that are not finite or not of unit length, ``ValueError`` on
+    shapes that do not fit and when no query has a true match.
     """
-    _check(query, query_labels, "query")
-    _check(gallery, gallery_labels, "gallery")
-    if query.shape[1] != gallery.shape[1]:
-        raise ValueError(f"expected vectors of one length, got {query.shape[1]} and {gallery.shape[1]}")
-    kept = gallery_labels.pids != JUNK_PID
-    gallery, gallery_labels = gallery[kept], gallery_labels[kept]
-    ranks = [_hit_ranks(scores, labels, gallery_labels) for scores, labels in _score_rows(query, gallery, query_labels)]
-    if not any(len(hits) for hits in ranks):
-        raise ValueError("expected at least one query with a true match on another camera, got none")
-    precisions = np.array([average_precision(hits) if len(hits) else (np.nan, np.nan) for hits in ranks])
-    first = np.array([hits[0] if len(hits) else -1 for hits in ranks], dtype=np.int64)
-    return RetrievalResult(first, precisions[:, 0], precisions[:, 1], num_gallery=len(gallery))
+    check_pair(query, gallery, query_labels, gallery_labels)
+    kept = gallery_labels.without_junk()
+    pairs = same_person_pairs(query_labels, gallery_labels[kept], exclude)
+    _check_any_hit(pairs, exclude)
+    return rank_hits(score_blocks(query, gallery[kept]), pairs, num_gallery=int(kept.sum()))
 
 
-def _check(vectors: NDArray[np.float32], labels: PeopleLabels, name: str) -> None:
-    if vectors.ndim != 2 or len(vectors) != len(labels):
-        raise ValueError(f"expected {name} vectors ({len(labels)}, D), one per label, got {vectors.shape}")
-    norms = np.linalg.norm(vectors, axis=1)
-    if not np.allclose(norms, 1.0, atol=1e-3):
-        worst = int(np.argmax(np.abs(norms - 1.0)))
-        raise VectorError(f"expected {name} rows of unit length, but row {worst} has length {norms[worst]}")
+def evaluate_scores(
+    scores: NDArray[np.float32],
+    query_labels: PeopleLabels,
+    gallery_labels: PeopleLabels,
+    *,
+    exclude: Exclude = Exclude.SAME_CAMERA,
+) -> RetrievalResult:
+    """:func:`evaluate_retrieval` from (Q, G) scores of any kind, such as negated distances after re-ranking.
+
+    Raises ``ValueError`` on shapes that do not fit, scores that are not finite, and when no query has a true match.
+    """
+    if scores.shape != (len(query_labels), len(gallery_labels)):
+        raise ValueError(f"expected scores ({len(query_labels)}, {len(gallery_labels)}), got {scores.shape}")
+    if not np.isfinite(scores).all():
+        raise ValueError("expected finite scores, got nan or infinity")
+    kept = gallery_labels.without_junk()
+    pairs = same_person_pairs(query_labels, gallery_labels[kept], exclude)
+    _check_any_hit(pairs, exclude)
+    blocks = ((slice(row, row + 1), scores[row : row + 1, kept]) for row in range(len(scores)))
+    return rank_hits(blocks, pairs, num_gallery=int(kept.sum()))
 
 
-def _score_rows(
-    query: NDArray[np.float32], gallery: NDArray[np.float32], labels: PeopleLabels
-) -> Iterator[tuple[NDArray[np.float32], tuple[int, int]]]:
-    """Each query's (G,) scores with its (pid, camid), computed a chunk of queries at a time."""
-    chunk = max(1, _CHUNK_BYTES // (4 * max(1, len(gallery))))
-    for start in range(0, len(query), chunk):
-        scores = query[start : start + chunk] @ gallery.T
-        pairs = zip(labels.pids[start : start + chunk], labels.camids[start : start + chunk], strict=True)
-        for row, (pid, camid) in zip(scores, pairs, strict=True):
-            yield row, (int(pid), int(camid))
+def rank_hits(
+    blocks: Iterable[tuple[slice, NDArray[np.float32]]], pairs: SamePersonPairs, num_gallery: int
+) -> RetrievalResult:
+    """Rank what `pairs` names as hits in blocks of (B, G) finite scores, which are written to. Raises nothing."""
+    ranks = [hits for rows, scores in blocks for hits in _ranks_in_block(scores, pairs.of_queries(rows))]
+    return _result(ranks, num_gallery)
 
 
-def _hit_ranks(scores: NDArray[np.float32], label: tuple[int, int], gallery: PeopleLabels) -> NDArray[np.int64]:
-    """Ranks (from 0) of the true matches; only they are ranked, by counting what scores above each."""
-    pid, camid = label
-    same_pid = np.flatnonzero(gallery.pids == pid)
-    own_camera = gallery.camids[same_pid] == camid
-    hits = same_pid[~own_camera]
-    scores[same_pid[own_camera]] = -np.inf
-    hits = hits[np.argsort(-scores[hits], kind="stable")]
-    levels = scores[hits, None]
-    above: NDArray[np.int64] = np.count_nonzero(scores > levels, axis=1)
-    at_or_above = np.count_nonzero(scores >= levels, axis=1)
+def _check_any_hit(pairs: SamePersonPairs, exclude: Exclude) -> None:
+    if pairs.excluded.all():
+        where = "on another camera" if exclude is Exclude.SAME_CAMERA else "in another tracklet"
+        raise ValueError(f"expected at least one query with a true match {where}, got none")
+
+
+def _ranks_in_block(scores: NDArray[np.float32], pairs: SamePersonPairs) -> list[NDArray[np.int64]]:
+    scores[pairs.queries[pairs.excluded], pairs.gallery[pairs.excluded]] = -np.inf
+    queries, positions = pairs.hits
+    bounds = np.searchsorted(queries, np.arange(len(scores) + 1)).tolist()
+    spans = itertools.pairwise(bounds)
+    return [_hit_ranks(row, positions[start:stop]) for row, (start, stop) in zip(scores, spans, strict=True)]
+
+
+def _hit_ranks(scores: NDArray[np.float32], hits: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Ranks (from 0) of one query's true matches; only what scores at least as high as the last of them is sorted."""
+    if not len(hits):
+        return hits
+    hits = hits[(-scores[hits]).argsort(kind="stable")]
+    levels = scores[hits]
+    rivals = scores.compress(scores >= levels[-1])  # twice as fast as indexing with the mask
+    rivals.sort()
+    above = len(rivals) - rivals.searchsorted(levels, side="right")
+    at_or_above = len(rivals) - rivals.searchsorted(levels, side="left")
     for tied in np.flatnonzero(at_or_above > above + 1):
-        above[tied] += np.count_nonzero(scores[: hits[tied]] == scores[hits[tied]])
+        above[tied] += np.count_nonzero(scores[: hits[tied]] == levels[tied])
     return above
+
+
+def _precisions(nth: NDArray[np.int64], ranks: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Precision just after and just before each hit: the `nth` of its query (from 0), at `ranks` (from 0)."""
+    after = (nth + 1) / (ranks + 1)
+    before = np.where(ranks == 0, 1.0, nth / np.maximum(ranks, 1))
+    return after, before
+
+
+def _result(hit_ranks: list[NDArray[np.int64]], num_gallery: int) -> RetrievalResult:
+    """The figures of :func:`average_precision` and :func:`inverse_negative_penalty`, for all queries at once."""
+    counts = np.array([len(ranks) for ranks in hit_ranks])
+    ranks = np.concatenate([*hit_ranks, np.empty(0, dtype=np.int64)])
+    ends = np.cumsum(counts)
+    after, before = _precisions(np.arange(len(ranks)) - np.repeat(ends - counts, counts), ranks)
+    valid = counts > 0
+    first = np.full(len(counts), -1, dtype=np.int64)
+    first[valid] = ranks[(ends - counts)[valid]]
+    step, trapezoid, penalty = (np.full(len(counts), np.nan) for _ in range(3))
+    owners = np.repeat(np.arange(len(counts)), counts)
+    step[valid] = np.bincount(owners, after, len(counts))[valid] / counts[valid]
+    trapezoid[valid] = np.bincount(owners, (after + before) / 2, len(counts))[valid] / counts[valid]
+    penalty[valid] = counts[valid] / (ranks[ends[valid] - 1] + 1)
+    return RetrievalResult(first, step, trapezoid, penalty, num_gallery)

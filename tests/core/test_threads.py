@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from reid.threads import available_processors, configure
+from reid.threads import available_processors, configure, share_of_processors
 
 
 @pytest.mark.parametrize(("text", "limit"), [("150000 100000\n", 1), ("50000 100000\n", 1), ("200000 100000\n", 2)])
@@ -25,6 +25,17 @@ def test_no_quota_means_the_affinity_mask(tmp_path: Path) -> None:
 def test_fewer_than_one_thread_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one thread, got 0"):
         configure(0)
+
+
+def test_what_the_environment_says_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    assert share_of_processors() == 7
+
+
+def test_processes_of_one_machine_share_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(available_processors()))
+    assert share_of_processors() == 1
 
 
 @pytest.mark.parametrize("order", ["before", "after"])

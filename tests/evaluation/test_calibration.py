@@ -9,10 +9,7 @@ from hypothesis import strategies as st
 from reid.evaluation.calibration import Calibration, calibrate
 from reid.evaluation.labels import PeopleLabels
 from tests.conftest import random_calibration
-
-
-def labels(pids: list[int], camids: list[int]) -> PeopleLabels:
-    return PeopleLabels(np.array(pids, dtype=np.int64), np.array(camids, dtype=np.int64))
+from tests.evaluation.people import labels
 
 
 def unit(angle_cosine: float) -> list[float]:
@@ -81,6 +78,11 @@ def test_a_table_that_contradicts_itself_is_refused(change: dict[str, tuple[floa
     good = Calibration("two", (0.2, 0.4), (0.1, 0.001), (0.9, 0.5), 1000, 10)
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(good, **change)  # type: ignore[arg-type]
+
+
+def test_strangers_grow_with_the_gallery() -> None:
+    table = Calibration("two", (0.2, 0.4), (0.1, 0.001), (0.9, 0.5), 1000, 10)
+    assert table.expected_false_matches([0.2, 0.4], num_sightings=200_000).tolist() == pytest.approx([20_000, 200])
 
 
 def test_pairs_of_both_kinds_are_needed() -> None:

@@ -2,31 +2,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score
 
 from reid.datasets.market1501 import Market1501, labels_of
 from reid.errors import VectorError
-from reid.evaluation.labels import PeopleLabels
-from reid.evaluation.retrieval import average_precision, evaluate_retrieval
+from reid.evaluation.labels import Exclude, PeopleLabels
+from reid.evaluation.retrieval import average_precision, evaluate_retrieval, evaluate_scores, inverse_negative_penalty
 from tests.evaluation.oracle import slow_retrieval
-
-
-def unit_rows(generator: np.random.Generator, count: int, dimension: int) -> NDArray[np.float32]:
-    rows = generator.normal(size=(count, dimension)).astype(np.float32)
-    unit: NDArray[np.float32] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-    return unit
-
-
-def exact_unit_rows(generator: np.random.Generator, count: int) -> NDArray[np.float32]:
-    """4-d unit rows whose products float32 holds exactly, so that ties are ties whatever the order of summation."""
-    halves = generator.choice(np.array([-0.5, 0.5], dtype=np.float32), (count, 4))
-    axes = np.eye(4, dtype=np.float32)[generator.integers(4, size=count)]
-    rows: NDArray[np.float32] = np.where(generator.random((count, 1)) < 0.5, halves, axes)
-    return rows
-
-
-def labels(pids: list[int], camids: list[int]) -> PeopleLabels:
-    return PeopleLabels(np.array(pids, dtype=np.int64), np.array(camids, dtype=np.int64))
+from tests.evaluation.people import crowd, exact_unit_rows, labels, unit_rows
 
 
 def test_a_case_worked_by_hand() -> None:
@@ -40,7 +23,9 @@ def test_a_case_worked_by_hand() -> None:
     assert (result.rank(1), result.rank(2)) == (0.0, 1.0)
     assert result.mean_ap == pytest.approx(0.5)
     assert result.mean_ap_trapezoid == pytest.approx((1 / 4 + (2 / 4 + 1 / 3) / 2) / 2)
+    assert result.mean_inp == pytest.approx(2 / 4)  # two hits within the first four places
     assert result.num_gallery == 5
+    assert result.cmc(3).tolist() == [0.0, 1.0, 1.0]
 
 
 def test_ties_break_by_gallery_position() -> None:
@@ -58,29 +43,52 @@ def test_ties_break_by_gallery_position() -> None:
     num_gallery=st.integers(1, 40),
     people=st.integers(1, 6),
     cameras=st.integers(1, 3),
+    exclude=st.sampled_from(Exclude),
 )
-def test_agrees_with_the_blackboard(seed: int, num_queries: int, num_gallery: int, people: int, cameras: int) -> None:
+def test_agrees_with_the_blackboard(
+    seed: int, num_queries: int, num_gallery: int, people: int, cameras: int, exclude: Exclude
+) -> None:
     generator = np.random.default_rng(seed)
     query = exact_unit_rows(generator, num_queries)
     gallery = exact_unit_rows(generator, num_gallery)
-    q = PeopleLabels(generator.integers(1, people + 1, num_queries), generator.integers(1, cameras + 1, num_queries))
-    g = PeopleLabels(generator.integers(-1, people + 1, num_gallery), generator.integers(1, cameras + 1, num_gallery))
-    expected = slow_retrieval(query, gallery, q, g)
+    q, g = (
+        PeopleLabels(
+            generator.integers(lowest, people + 1, count),
+            generator.integers(1, cameras + 1, count),
+            generator.integers(1, 3, count),
+        )
+        for lowest, count in ((1, num_queries), (-1, num_gallery))
+    )
+    expected = slow_retrieval(query, gallery, q, g, exclude)
     if not expected.num_valid_queries:
         with pytest.raises(ValueError, match="at least one query with a true match"):
-            evaluate_retrieval(query, gallery, q, g)
+            evaluate_retrieval(query, gallery, q, g, exclude=exclude)
         return
-    result = evaluate_retrieval(query, gallery, q, g)
+    result = evaluate_retrieval(query, gallery, q, g, exclude=exclude)
     assert result.num_valid_queries == expected.num_valid_queries
     assert {k: result.rank(k) for k in expected.rank_k} == pytest.approx(expected.rank_k)
     assert result.mean_ap == pytest.approx(expected.mean_ap, abs=1e-9)
     assert result.mean_ap_trapezoid == pytest.approx(expected.mean_ap_trapezoid, abs=1e-9)
+    assert result.mean_inp == pytest.approx(expected.mean_inp, abs=1e-9)
+    from_scores = evaluate_scores(query @ gallery.T, q, g, exclude=exclude)
+    assert np.array_equal(from_scores.ap_step, result.ap_step, equal_nan=True)
+
+
+def test_the_step_average_precision_is_scikit_learns() -> None:
+    rows, people = crowd(14, 200, people=10, noise=1.5)
+    result = evaluate_retrieval(rows[:30], rows[30:], people[:30], people[30:])
+    for i in range(30):
+        kept = (people.pids[30:] != people.pids[i]) | (people.camids[30:] != people.camids[i])
+        relevant = people.pids[30:][kept] == people.pids[i]
+        expected = average_precision_score(relevant, (rows[30:] @ rows[i])[kept])
+        assert result.ap_step[i] == pytest.approx(expected, abs=1e-9)
 
 
 @given(st.sets(st.integers(0, 200), min_size=1, max_size=20))
 def test_the_trapezoid_never_exceeds_the_step(ranks: set[int]) -> None:
     step, trapezoid = average_precision(np.array(sorted(ranks)))
     assert 0 < trapezoid <= step <= 1
+    assert 0 < inverse_negative_penalty(np.array(sorted(ranks))) <= 1
 
 
 @pytest.mark.market1501
@@ -117,6 +125,46 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
         evaluate_retrieval(rows, rows, labels([1], [1]), labels([1, 2], [2, 2]))
     with pytest.raises(ValueError, match="of one length, got 2 and 3"):
         evaluate_retrieval(rows, np.eye(3, dtype=np.float32), labels([1, 2], [1, 1]), labels([1, 2, 3], [2, 2, 2]))
+
+
+def test_scores_that_are_not_finite_are_refused() -> None:
+    with pytest.raises(ValueError, match="expected finite scores, got nan"):
+        evaluate_scores(np.full((1, 1), np.nan, dtype=np.float32), labels([1], [1]), labels([1], [2]))
+    with pytest.raises(ValueError, match=r"expected scores \(1, 2\), got \(1, 1\)"):
+        evaluate_scores(np.zeros((1, 1), dtype=np.float32), labels([1], [1]), labels([1, 2], [2, 2]))
+
+
+def test_callers_scores_are_left_alone() -> None:
+    scores = np.array([[0.9, 0.8, 0.7]], dtype=np.float32)
+    before = scores.copy()
+    evaluate_scores(scores, labels([1], [1]), labels([1, 2, 1], [1, 1, 2]))
+    assert np.array_equal(scores, before)
+
+
+def test_another_occasion_on_the_same_camera_counts_by_the_tracklet_rule() -> None:
+    rows = np.eye(3, dtype=np.float32)[[0, 0, 1, 0]]
+    who = PeopleLabels(np.array([1, 1, 1, 2]), np.array([1, 1, 1, 1]), np.array([1, 1, 2, 1]))
+    result = evaluate_retrieval(rows[:1], rows[1:], who[:1], who[1:], exclude=Exclude.SAME_TRACKLET)
+    assert result.first_hit_rank.tolist() == [1]  # the stranger first; the crop of the same tracklet is left out
+    with pytest.raises(ValueError, match="a true match on another camera, got none"):
+        evaluate_retrieval(rows[:1], rows[1:], who[:1], who[1:])
+    with pytest.raises(ValueError, match="expected tracklets for the rule 'same-tracklet'"):
+        evaluate_retrieval(rows[:1], rows[1:], labels([1], [1]), who[1:], exclude=Exclude.SAME_TRACKLET)
+
+
+@pytest.mark.parametrize("pid", [0, -1])
+def test_only_people_are_asked_for(pid: int) -> None:
+    rows = np.eye(1, dtype=np.float32)
+    with pytest.raises(ValueError, match=f"expected queries of people .*, got pid {pid}"):
+        evaluate_retrieval(rows, rows, labels([pid], [1]), labels([1], [2]))
+
+
+def test_queries_without_a_match_are_counted_and_left_out() -> None:
+    rows = np.eye(2, dtype=np.float32)
+    result = evaluate_retrieval(rows, rows[:1], labels([1, 9], [1, 1]), labels([1], [2]))
+    assert (result.num_queries, result.num_valid_queries) == (2, 1)
+    assert (result.rank(1), result.mean_ap, result.mean_inp) == (1.0, 1.0, 1.0)
+    assert np.isnan(result.ap_step[1])
 
 
 def test_rank_0_does_not_exist() -> None:

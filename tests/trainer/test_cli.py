@@ -55,18 +55,10 @@ def test_what_is_evaluated_is_what_is_served(trained: Path, tmp_path: Path) -> N
     expected = slow_retrieval(query, gallery, labels_of(market.query), labels_of(market.gallery))
     assert figures["mean_ap"] == pytest.approx(expected.mean_ap, abs=1e-6)
     assert figures["mean_ap_trapezoid"] == pytest.approx(expected.mean_ap_trapezoid, abs=1e-6)
-    assert {k: figures[f"rank_{k}"] for k in (1, 5, 10)} == pytest.approx(expected.rank_k)
+    assert [figures[f"rank_{k}"] for k in (1, 5, 10)] == pytest.approx([expected.rank_k[k] for k in (1, 5, 10)])
     assert figures["num_valid_queries"] == expected.num_valid_queries == figures["num_queries"]
     assert figures["bundle_id"] == embedder.bundle_id == read_bundle(bundle).id
     assert f"{figures['rank_1']:.2%}" in result.output
-
-
-def test_a_report_shows_the_curve_and_what_scores_mean(trained: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "report"
-    result = invoke("evaluate", "--data", trained / "generated", "--bundle", trained / "bundle", "--report", folder)
-    assert result.exit_code == 0, result.output
-    assert sorted(path.name for path in folder.iterdir()) == ["cmc.png", "scores.md", "scores.png"]
-    assert all((folder / name).read_bytes().startswith(b"\x89PNG") for name in ("cmc.png", "scores.png"))
 
 
 def test_embed_writes_unit_rows_sorted_by_path(trained: Path, tmp_path: Path) -> None:
@@ -105,9 +97,9 @@ def test_divergence_exits_with_1(trained: Path, tmp_path: Path) -> None:
     [
         (["train", "basline", "--data", "DATA", "--out", "OUT"], "expected a recipe of"),
         (["train", "debug", "--data", "DATA", "--out", "OUT", "--set", "epochs"], "--set: expected FIELD=VALUE"),
-        (["train", "debug", "--data", "DATA", "--out", "OUT", "--set", "epoch=1"], "unknown recipe field 'epoch'"),
+        (["train", "debug", "--data", "DATA", "--out", "OUT", "--set", "epoch=1"], "unknown recipe fields ['epoch']"),
         (["train", "debug", "--data", "OUT", "--out", "OUT"], "expected a folder with bounding_box_train"),
-        (["train", "debug", "--data", "DATA", "--out", "OUT", "--device", "gpu"], "expected a device such as"),
+        (["train", "debug", "--data", "DATA", "--out", "OUT", "--device", "gpu"], "expected a device of auto, cpu"),
         (["train", "light", "--data", "DATA", "--out", "OUT"], "teacher: expected a bundle folder or a .npz"),
         (["evaluate", "--data", "DATA", "--bundle", "nothing"], "expected a bundle folder"),
         (["embed", "OUT", "--out", "OUT/x.npz", "--bundle", "BUNDLE"], "expected images"),

@@ -6,35 +6,59 @@ from typing import Annotated
 
 import typer
 
-from reid.datasets.market1501 import read_market1501
+from reid.datasets.split import read_split
+from reid.evaluation.labels import Exclude
+from reid.evaluation.multi_query import Pooling
 from reid.predictors import Embedder
-from trainer.commands.shared import BundleOption, Data, Device, domain_of, one_line_errors, print_figures
-from trainer.evaluation import Evaluation, evaluate_dataset
-from trainer.report import write_report
+from trainer.commands.labelled_data import ExcludeOption, LabelledData
+from trainer.commands.shared import BundleOption, Device, one_line_errors, print_figures
+from trainer.evaluation import Evaluation, evaluate_split
+from trainer.protocol import Protocol
+from trainer.report import report_evaluation
 
 
 def evaluate(
-    data: Data,
+    data: LabelledData,
     bundle: BundleOption = "default",
-    report: Annotated[Path | None, typer.Option(help="Folder for a CMC curve and score histograms (PNG).")] = None,
+    report: Annotated[Path | None, typer.Option(help="Folder for `report.html` and `report.json`.")] = None,
+    pictures: Annotated[
+        bool, typer.Option("--pictures", help="Show the crops of the hardest queries in the report.")
+    ] = False,
     json_: Annotated[Path | None, typer.Option("--json", help="File for the figures as JSON.")] = None,
+    exclude: ExcludeOption = Exclude.SAME_CAMERA,
+    multi_query: Annotated[
+        Pooling | None, typer.Option(help="Ask with all crops of a person on a camera as one query, pooled.")
+    ] = None,
+    rerank: Annotated[
+        bool, typer.Option("--rerank", help="Re-rank by k-reciprocal neighbours (k1 20, k2 6, λ 0.3).")
+    ] = False,
     device: Device = "auto",
 ) -> None:
-    """Print Rank-1/5/10 and mAP of a bundle by the protocol of Market-1501.
+    """Print Rank-1/5/10, mAP and mINP of a bundle on labelled crops.
 
     Two formulas of mAP are in use and differ by up to a point, so both are printed. Embedding speed and the time that
-    the metrics took are printed apart.
+    the metrics took are printed apart. Market-1501 has a query part; elsewhere every crop asks for its person among all
+    the others.
     """
     with one_line_errors():
-        dataset = read_market1501(data)
+        _check_report(report, pictures=pictures, rerank=rerank)
+        split = read_split(data)
         embedder = Embedder.load(bundle, device)
-        evaluation = evaluate_dataset(embedder, dataset)
-        figures = evaluation.figures() | {"bundle_id": embedder.bundle_id, "precision": str(embedder.precision)}
+        evaluation = evaluate_split(embedder, split, Protocol(exclude, multi_query, rerank))
         _print_evaluation(evaluation)
         if json_:
-            json_.write_text(json.dumps(figures | _timing(evaluation), indent=1) + "\n")
+            figures = evaluation.figures() | evaluation.more_figures() | _timing(evaluation)
+            figures |= {"bundle_id": embedder.bundle_id, "precision": str(embedder.precision)}
+            json_.write_text(json.dumps(figures, indent=1) + "\n")
         if report:
-            write_report(report, evaluation, embedder.bundle, domain_of(data))
+            report_evaluation(report, evaluation, embedder.bundle, pictures=pictures)
+
+
+def _check_report(report: Path | None, *, pictures: bool, rerank: bool) -> None:
+    if pictures and not report:
+        raise ValueError("expected --report with --pictures")
+    if report and rerank:
+        raise ValueError("expected --report without --rerank: a report is about scores, and re-ranking has none")
 
 
 def _timing(evaluation: Evaluation) -> dict[str, float]:
@@ -46,4 +70,10 @@ def _timing(evaluation: Evaluation) -> dict[str, float]:
 
 def _print_evaluation(evaluation: Evaluation) -> None:
     print_figures(evaluation.figures())
+    counts = evaluation.split.counts()
+    typer.echo(f"{evaluation.split.domain}; mINP {evaluation.result.mean_inp:.2%}")
+    typer.echo(
+        f"{counts['num_people']} people asked for: {counts['num_people_with_one_crop']} with one crop, "
+        f"{counts['num_people_on_one_camera']} on one camera only; {counts['num_duplicate_files']} copies left out"
+    )
     typer.echo(f"{evaluation.images_per_second:.0f} images per second; metrics in {evaluation.metric_seconds:.2f} s")

@@ -31,8 +31,8 @@ def one_line_errors() -> Iterator[None]:
     """Turn what the caller got wrong into one line on stderr and exit status 2; our own faults keep their trace."""
     try:
         yield
-    except (ReidError, ValueError) as error:
-        typer.echo(f"reid-trainer: {error}", err=True)
+    except (ReidError, ValueError, OSError) as error:
+        typer.echo(f"reid-trainer: {' '.join(str(error).split())}", err=True)
         raise typer.Exit(2) from error
 
 

@@ -38,6 +38,7 @@ def train(
     """
     with one_line_errors():
         chosen = recipe_named(recipe, overrides(set_ or []))
+        card_notes = notes.read_text() if notes else ""  # read now: a wrong path must not cost a whole run
         world, own_device = join_world(resolve_device(device))
         dataset = _dataset(data, out, world)
         task = ReidTask(dataset.train, chosen, own_device)
@@ -52,9 +53,9 @@ def train(
             domain=domain_of(data),
             licence=licence,
             command=shlex.join(["reid-trainer", *sys.argv[1:]]),
-            notes=notes.read_text() if notes else "",
+            notes=card_notes,
         )
-        bundle = export_bundle(out / "bundle", task.network, chosen, outcome, dataset, origin)
+        bundle = export_bundle(out / "bundle", task.network, chosen, outcome, dataset, origin, own_device)
         typer.echo(f"bundle {bundle.id[:12]} in {out / 'bundle'}")
         print_figures(bundle.metrics)
 
