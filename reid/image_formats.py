@@ -4,6 +4,7 @@ Every file is also cut down to the parts that make its pixels: profiles, texts, 
 never reach a decoder, so that their bombs, their warnings and their owners' secrets do not either.
 """
 
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -54,6 +55,9 @@ _JPEG_TABLES = frozenset((0xC4, 0xCC, 0xDB, 0xDD))
 _JPEG_COLOURS = frozenset((0xE0, 0xEE))  # JFIF and Adobe say how the colours are stored
 _JPEG_METADATA = frozenset((*range(0xE0, 0xF0), 0xFE)) - _JPEG_COLOURS
 _JPEG_SCAN = 0xDA
+_JPEG_END = 0xD9
+# Inside a scan, FF 00 is data, FF D0…D7 counts intervals, and any other marker but the end begins a segment.
+_JPEG_NEXT_MARKER = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]", re.DOTALL)
 
 
 def _read_jpeg(data: bytes) -> ImageHeader:
@@ -69,16 +73,29 @@ def _read_jpeg(data: bytes) -> ImageHeader:
             kept.append(segment)
     if len(sizes) != 1:
         raise ImageError(f"damaged JPEG: expected one frame header before the image data, got {len(sizes)}")
-    _check_scans(kept[-1])
+    kept[-1] = _jpeg_scans(kept[-1])
     return ImageHeader("JPEG", *sizes[0], orientation, b"".join(kept))
 
 
-def _check_scans(scans: bytes) -> None:
-    if b"\xff\xd9" not in scans:
-        raise ImageError("truncated JPEG: expected an end-of-image marker, got the end of the file")
-    count = scans.count(b"\xff\xda")
+def _jpeg_scans(data: bytes) -> bytes:
+    """`data`, from the first scan, up to the end of the image; telephones append films to it.
+
+    Scans are counted wherever their marker stands: a decoder that resumes after damage may find one in a segment.
+    """
+    end = _jpeg_end(data)
+    count = data.count(b"\xff\xda", 0, end)
     if count > MAX_JPEG_SCANS:
         raise ImageError(f"expected at most {MAX_JPEG_SCANS} scans in a JPEG, got {count}")
+    return data[:end]
+
+
+def _jpeg_end(data: bytes) -> int:
+    position = 0
+    while (found := _JPEG_NEXT_MARKER.search(data, position)) is not None:
+        if found[0][-1] == _JPEG_END:
+            return found.end()
+        position = found.end() + int.from_bytes(data[found.end() : found.end() + 2])
+    raise ImageError("truncated JPEG: expected an end-of-image marker, got the end of the file")
 
 
 def _jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:

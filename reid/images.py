@@ -65,14 +65,23 @@ def decode_image(data: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> Image.Ima
     Raises ImageTooLargeError (bytes), ImageFormatError (another format) and ImageError (damaged, or its size
     in pixels outside the limits).
     """
-    if len(data) > limits.max_bytes:
-        raise ImageTooLargeError(f"expected at most {limits.max_bytes} bytes, got {len(data)}")
+    return _upright(_checked_header(data, limits))
+
+
+def count_pixels(data: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> int:
+    """How many pixels :func:`decode_image` would make, read from the header alone; raises as it does."""
+    header = _checked_header(data, limits)
+    return header.width * header.height
+
+
+def decode_kept(data: bytes) -> Image.Image:
+    """Decode what :func:`encode_crop` made. A small file may have grown large by it: bytes are not limited.
+
+    Raises ImageError for a crop with sides too small to use.
+    """
     header = read_header(data)
-    _check_size(header, limits)
-    rgb = _to_rgb(_decode(header))
-    if header.orientation in _UPRIGHT:
-        rgb = rgb.transpose(_UPRIGHT[header.orientation])
-    return rgb
+    _check_size(header, DEFAULT_LIMITS)
+    return _upright(header)
 
 
 def crop_box(image: Image.Image, box_xyxy: Sequence[float]) -> Image.Image:
@@ -105,6 +114,19 @@ def encode_thumbnail(image: Image.Image, max_side_px: int = 160) -> bytes:
     small = image.copy()
     small.thumbnail((max_side_px, max_side_px), Image.Resampling.LANCZOS)
     return _encode_jpeg(small, quality=85)
+
+
+def _checked_header(data: bytes, limits: ImageLimits) -> ImageHeader:
+    if len(data) > limits.max_bytes:
+        raise ImageTooLargeError(f"expected at most {limits.max_bytes} bytes, got {len(data)}")
+    header = read_header(data)
+    _check_size(header, limits)
+    return header
+
+
+def _upright(header: ImageHeader) -> Image.Image:
+    rgb = _to_rgb(_decode(header))
+    return rgb.transpose(_UPRIGHT[header.orientation]) if header.orientation in _UPRIGHT else rgb
 
 
 def _check_size(header: ImageHeader, limits: ImageLimits) -> None:

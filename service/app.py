@@ -4,8 +4,9 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from service import openapi, problems
+from service import openapi, problems, reference
 from service.core import Core
+from service.metrics import RequestCounts
 from service.middleware import BodyLimit, LoopbackOnly, RequestId
 from service.routes import ROUTERS
 
@@ -17,15 +18,19 @@ def create_app(core: Core) -> FastAPI:
         version=version("reid-service"),
         summary="Person re-identification: enrol people, ask where else they were seen.",
         responses=openapi.PROBLEM_RESPONSES,
+        docs_url=None,  # FastAPI's own pages load scripts from elsewhere
+        redoc_url=None,
     )
     app.state.core = core
+    app.state.requests = RequestCounts()
     # The last one added is the outermost.
     app.add_middleware(BodyLimit, max_bytes=core.settings.max_body_bytes)
     if core.settings.auth == "off":
         app.add_middleware(LoopbackOnly)
-    app.add_middleware(RequestId)
+    app.add_middleware(RequestId, counts=app.state.requests)
     problems.install(app)
     openapi.install(app)
+    reference.install(app)
     for router in ROUTERS:
         app.include_router(router)
     return app

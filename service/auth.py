@@ -8,6 +8,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.routing import APIRoute
 
 from service import keys
+from service.bodies import media_type
 from service.gallery.errors import ForbiddenError
 from service.gallery.gallery import Gallery
 from service.gallery.records import Actor, Key
@@ -43,11 +44,15 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/v1/calibration"): Rule("read"),
     ("GET", "/v1/models"): Rule("read"),
     ("GET", "/v1/audit"): Rule("admin", limited=False),
+    ("GET", "/metrics"): Rule("admin", limited=False),
 }
 
 
 class GuardedRoute(APIRoute):
-    """A route that checks the key before it reads a byte of the body. One without a rule cannot be made."""
+    """A route that checks the key, and what the body is, before it reads a byte of it.
+
+    One without a rule cannot be made.
+    """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler, behind the rule."""
@@ -55,9 +60,12 @@ class GuardedRoute(APIRoute):
         assert self.methods is not None
         (method,) = self.methods
         rule = RULES[(method, self.path)]
+        reads_json = self.body_field is not None
 
         async def guarded(request: Request) -> Response:
             request.state.actor = await _admit(request, rule)
+            if reads_json:
+                media_type(request, "application/json")
             return await handler(request)
 
         return guarded

@@ -25,6 +25,11 @@ class ModelQueue:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
         self._waiting = 0
 
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for the model or are being embedded."""
+        return self._waiting
+
     async def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         """RGB images → (N, D) float32 rows of unit length."""
         if self._waiting >= MOST_WAITING:

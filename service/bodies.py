@@ -35,11 +35,14 @@ class _MemoryParser(MultiPartParser):
     spool_max_size = 2**40
 
 
-def media_type(request: Request) -> str:
-    """`application/json` or `multipart/form-data`; raises MediaTypeError for any other."""
+IMAGE_BODIES = ("application/json", "multipart/form-data")
+
+
+def media_type(request: Request, *allowed: str) -> str:
+    """What the body says it is; raises MediaTypeError unless that is one of the `allowed` types."""
     found = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if found not in ("application/json", "multipart/form-data"):
-        raise MediaTypeError(f"expected application/json or multipart/form-data, got {found[:80] or 'nothing'!r}")
+    if found not in allowed:
+        raise MediaTypeError(f"expected {' or '.join(allowed)}, got {found[:80] or 'nothing'!r}")
     return found
 
 
@@ -126,15 +129,3 @@ def _from_base64(position: int, image: str) -> bytes:
         return base64.b64decode(image, validate=True)
     except (binascii.Error, ValueError) as error:
         raise invalid(("body", "images", position), "expected base64") from error
-
-
-def image_body(json_model: type[BaseModel], texts: dict[str, str]) -> dict[str, Any]:
-    """The OpenAPI request body of a route that takes images in either form; `texts` describes its text fields."""
-    files = {"type": "array", "items": {"type": "string", "format": "binary"}, "maxItems": MAX_IMAGES}
-    fields = {name: {"type": "string", "description": meaning} for name, meaning in texts.items()}
-    multipart = {"type": "object", "properties": {FILE_FIELD: files, **fields}, "additionalProperties": False}
-    content = {
-        "application/json": {"schema": json_model.model_json_schema(ref_template="#/components/schemas/{model}")},
-        "multipart/form-data": {"schema": multipart},
-    }
-    return {"requestBody": {"required": True, "content": content}}

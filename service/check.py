@@ -1,20 +1,31 @@
-"""What is wrong with a deployment, found without serving."""
+"""What is wrong with a deployment, found without serving and without making anything."""
 
-from collections.abc import Callable
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 
 from reid.errors import ReidError
 from reid.predictors import Embedder
-from service.gallery.home import Home
-from service.gallery.sqlite.keys import list_keys, open_keys
+from service.gallery.errors import HomeError
+from service.gallery.home import is_held
+from service.gallery.sqlite.keys import list_keys
+from service.gallery.sqlite.reading import Reading
+from service.gallery.sqlite.schema import check_version, connect
 from service.settings import Settings
 
 
 def faults(settings: Settings) -> list[str]:
     """One line for each thing that would keep the service from serving, or from serving anyone."""
-    found = []
+    found: list[str] = []
     for check in (_check_bundle, _check_home, _check_keys):
         found += _fault_of(check, settings)
-    return found
+    return list(dict.fromkeys(found))
+
+
+def notes(settings: Settings) -> list[str]:
+    """What is worth knowing and not wrong."""
+    return ["REID_HOME is in use: a service runs on it"] if is_held(settings.home) else []
 
 
 def _fault_of(check: Callable[[Settings], None], settings: Settings) -> list[str]:
@@ -26,16 +37,37 @@ def _fault_of(check: Callable[[Settings], None], settings: Settings) -> list[str
 
 
 def _check_bundle(settings: Settings) -> None:
-    Embedder.load(settings.bundle, settings.device)
+    embedder = Embedder.load(settings.bundle, settings.device)
+    with _store(settings) as connection:
+        if connection is not None:
+            missing, total = Reading(connection).sightings_without_vector(embedder.bundle_id)
+            if missing:
+                raise ValueError(f"{missing} of {total} sightings have no vector of this bundle: no search finds them")
 
 
 def _check_home(settings: Settings) -> None:
-    Home(settings.home).close()
+    nearest = next(folder for folder in (settings.home, *settings.home.parents) if folder.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise HomeError(f"expected a REID_HOME that can be written, got {settings.home}")
 
 
 def _check_keys(settings: Settings) -> None:
     if settings.auth == "off":
         return
-    with open_keys(settings.store_path) as connection:
-        if all(key.revoked_at is not None for key in list_keys(connection)):
-            raise ValueError("expected an API key in force, got none: reid-service keys create --scope read")
+    with _store(settings) as connection:
+        kept = [] if connection is None else list_keys(connection)
+    if all(key.revoked_at is not None for key in kept):
+        raise ValueError("expected an API key in force, got none: reid-service keys create --scope read")
+
+
+@contextmanager
+def _store(settings: Settings) -> Iterator[sqlite3.Connection | None]:
+    """The store if there is one with tables; raises HomeError if it is damaged or of a later version."""
+    if not settings.store_path.exists():
+        yield None
+        return
+    try:
+        with closing(connect(settings.store_path)) as connection:
+            yield connection if check_version(connection) else None
+    except sqlite3.Error as error:
+        raise HomeError(f"expected a SQLite store at {settings.store_path}, got: {error}") from error

@@ -1,5 +1,6 @@
 """The command `reid-service`: serve, make keys, check a deployment."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
@@ -64,14 +65,19 @@ def serve(
 
 @app.command()
 def check() -> None:
-    """Print the settings, secrets masked, and what is wrong with them; exit 2 if anything is."""
+    """Print the settings, secrets masked, and what is wrong with them; exit 2 if anything is.
+
+    Makes nothing, and may be run beside a service.
+    """
     with _refusals():
         settings = load_settings()
     for name, field in Settings.model_fields.items():
         typer.echo(f"{variable(name)}={masked(getattr(settings, name))}  # {field.description}")
     threads.configure()
-    from service.check import faults
+    from service.check import faults, notes
 
+    for note in notes(settings):
+        typer.echo(note)
     found = faults(settings)
     for fault in found:
         typer.echo(f"wrong: {fault}", err=True)
@@ -128,6 +134,10 @@ def _refusals() -> Iterator[None]:
     """What the caller got wrong becomes one line on stderr; what we got wrong stays a traceback."""
     try:
         yield
-    except (ReidError, ValueError, OSError) as error:
+    except (ReidError, ValueError, OSError, sqlite3.Error) as error:
         typer.echo(f"reid-service: {' '.join(str(error).split())}", err=True)
         raise typer.Exit(EXIT_REFUSED) from error
+
+
+if __name__ == "__main__":
+    app()

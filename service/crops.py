@@ -7,7 +7,7 @@ from fastapi.concurrency import run_in_threadpool
 from PIL import Image
 
 from reid.errors import ImageError
-from reid.images import crop_box, decode_image, encode_crop
+from reid.images import count_pixels, crop_box, decode_image, decode_kept, encode_crop
 from service.batching import ModelQueue
 from service.gallery.records import Crop
 
@@ -19,8 +19,7 @@ async def kept_crops(model: ModelQueue, images: Sequence[bytes], box_xyxy: Seque
 
     Raises ImageError or a child, BoxError, QueueFullError.
     """
-    jpegs = await run_in_threadpool(_encode_all, images, box_xyxy)
-    pictures = await decoded(jpegs)
+    jpegs, pictures = await run_in_threadpool(_encode_all, images, box_xyxy)
     embeddings = (await model.embed(pictures)).astype(np.float16)
     return [
         Crop(jpeg, picture.width, picture.height, embedding, model.embedder.bundle_id)
@@ -29,25 +28,29 @@ async def kept_crops(model: ModelQueue, images: Sequence[bytes], box_xyxy: Seque
 
 
 async def decoded(images: Sequence[bytes]) -> list[Image.Image]:
-    """Untrusted bytes → RGB images, off the event loop; raises ImageError or a child.
+    """All of a request's images, untrusted bytes → RGB, off the event loop; raises ImageError or a child.
 
-    All of a request's images are in memory together: their pixels are limited together too.
+    They are in memory together: their pixels are limited together too, before the first of them is decoded.
     """
     return await run_in_threadpool(_decode_all, images)
 
 
 def _decode_all(images: Sequence[bytes]) -> list[Image.Image]:
-    pictures, pixels = [], 0
-    for image in images:
-        pictures.append(decode_image(image))
-        pixels += pictures[-1].width * pictures[-1].height
-        if pixels > MOST_PIXELS:
-            raise ImageError(f"expected at most {MOST_PIXELS} pixels in one request, got more")
-    return pictures
+    _check_pixels(images)
+    return [decode_image(image) for image in images]
 
 
-def _encode_all(images: Sequence[bytes], box_xyxy: Sequence[float] | None) -> list[bytes]:
-    return [encode_crop(_cut(decode_image(image), box_xyxy)) for image in images]
+def _encode_all(images: Sequence[bytes], box_xyxy: Sequence[float] | None) -> tuple[list[bytes], list[Image.Image]]:
+    """What will be kept, and its pixels as every later reader decodes them."""
+    _check_pixels(images)
+    jpegs = [encode_crop(_cut(decode_image(image), box_xyxy)) for image in images]
+    return jpegs, [decode_kept(jpeg) for jpeg in jpegs]
+
+
+def _check_pixels(images: Sequence[bytes]) -> None:
+    pixels = sum(count_pixels(image) for image in images)
+    if pixels > MOST_PIXELS:
+        raise ImageError(f"expected at most {MOST_PIXELS} pixels in one request, got {pixels}")
 
 
 def _cut(image: Image.Image, box_xyxy: Sequence[float] | None) -> Image.Image:

@@ -17,7 +17,8 @@ MAX_LIST = 1000
 MAX_METADATA_BYTES = 16 * 1024
 LARGEST = 2**63 - 1
 
-_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)")
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+_BEYOND_MICROSECONDS = re.compile(r"(?<=\.\d{6})\d+")
 
 
 class Strict(BaseModel):
@@ -55,10 +56,14 @@ def _small_json(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _rfc_3339(value: Any) -> Any:
-    """Refuse what pydantic would take besides: numbers as seconds, dates as midnight."""
-    if not (isinstance(value, datetime) or (isinstance(value, str) and _RFC_3339.fullmatch(value))):
-        raise ValueError("expected a time such as 2026-01-31T12:00:00+01:00")
-    return value
+    """Refuse what pydantic would take besides: numbers as seconds, dates as midnight. Microseconds are kept."""
+    if isinstance(value, datetime):
+        return value
+    if isinstance(value, str) and _RFC_3339.fullmatch(value):
+        return _BEYOND_MICROSECONDS.sub("", value)
+    if isinstance(value, str) and _RFC_3339.fullmatch(value.replace(" ", "+")):
+        raise ValueError("expected a time with + before its offset, got a space; in a URL, + is written %2B")
+    raise ValueError("expected a time such as 2026-01-31T12:00:00+01:00")
 
 
 def _in_range(when: datetime) -> datetime:
@@ -97,6 +102,11 @@ class PageQuery(Read):
     cursor: Annotated[str, Field(max_length=100)] | None = Field(
         default=None, description="`next_cursor` of the page before"
     )
+
+
+def shown(moment: Moment | None) -> datetime | None:
+    """As an answer says it; None stays None."""
+    return None if moment is None else moment.datetime()
 
 
 def microseconds(when: datetime | None) -> int | None:

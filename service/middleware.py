@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reid.errors import ReidError
 from service.gallery.records import new_id
+from service.metrics import RequestCounts
 from service.problems import BodyTooLargeError, UntrustedOriginError, problem_of, problem_response
 from service.settings import is_loopback
 
@@ -21,11 +22,12 @@ _FORWARDING = ("forwarded", "x-real-ip", "via")
 class RequestId:
     """Give each request an id (the caller's own, if it is a plain one), echo it, and log the request under it.
 
-    The log names routes by their template: a path can hold a person's name.
+    The log names routes by their template: a path can hold a person's name. So do the `counts`.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, counts: RequestCounts) -> None:
         self.app = app
+        self.counts = counts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
@@ -47,6 +49,7 @@ class RequestId:
         try:
             await self.app(scope, receive, send_with_id)
         finally:
+            self.counts.add(scope["method"], _template(scope), status)
             taken_ms = 1000 * (time.perf_counter() - started)
             _LOG.info("%s %s %d %.1f ms %s", scope["method"], _template(scope), status, taken_ms, request_id)
 

@@ -3,8 +3,11 @@
 from typing import Any
 
 from fastapi import FastAPI
+from pydantic import BaseModel
 
 from service.auth import RULES
+from service.bodies import FILE_FIELD
+from service.fields import MAX_IMAGES
 from service.keys import HEADER
 from service.problems import MEDIA_TYPE
 
@@ -29,6 +32,21 @@ PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
         "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
 }
+PENDING: dict[int | str, dict[str, Any]] = {
+    202: {"description": "Erased, but not all of it is gone from the disk yet: it will be, see `pending`"}
+}
+
+
+def image_body(json_model: type[BaseModel], texts: dict[str, str]) -> dict[str, Any]:
+    """The OpenAPI request body of a route that takes images in either form; `texts` describes its text fields."""
+    files = {"type": "array", "items": {"type": "string", "format": "binary"}, "maxItems": MAX_IMAGES}
+    fields = {name: {"type": "string", "description": meaning} for name, meaning in texts.items()}
+    multipart = {"type": "object", "properties": {FILE_FIELD: files, **fields}, "additionalProperties": False}
+    content = {
+        "application/json": {"schema": json_model.model_json_schema(ref_template="#/components/schemas/{model}")},
+        "multipart/form-data": {"schema": multipart},
+    }
+    return {"requestBody": {"required": True, "content": content}}
 
 
 def install(app: FastAPI) -> None:

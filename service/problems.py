@@ -13,6 +13,7 @@ from starlette.responses import Response
 from reid import errors as reid_errors
 from reid.errors import ReidError
 from service.gallery import errors as gallery_errors
+from service.keys import HEADER
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -115,6 +116,8 @@ def problem_response(problem: Problem, detail: str, scope: Any, errors: list[dic
     headers = {"X-Request-Id": request_id} if request_id else {}
     if problem.status in (429, 503):
         headers["Retry-After"] = str(_RETRY_AFTER_S)
+    if problem.status == 401:
+        headers["WWW-Authenticate"] = f'ApiKey header="{HEADER}"'
     # ASCII: what a caller sent may hold halves of characters, which no encoding can write.
     return Response(json.dumps(content), problem.status, headers, MEDIA_TYPE)
 

@@ -17,8 +17,9 @@ from rich.console import Console
 from rich.progress import track
 
 from reid.errors import ReidError
+from service.child import ChildError, running_service
 from service.demo.people import DemoPeople, DemoSighting, generated_people, market_people
-from service.demo.process import DemoError, free_port, key_file, make_key, running_service, wait_for_home
+from service.demo.process import key_file, make_key, settings, wait_for_home
 from service.demo.report import Answer, RankedMatch, matches_table, rank_1, write_picture
 
 TOP_K = 5
@@ -39,7 +40,7 @@ def demo(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         _run(home, port, once)
-    except (DemoError, ReidError, httpx.HTTPError) as error:
+    except (ChildError, ReidError, httpx.HTTPError) as error:
         typer.echo(f"demo: {error}", err=True)
         raise typer.Exit(1) from error
 
@@ -50,14 +51,13 @@ def _run(home: Path, port: int | None, once: bool) -> None:
     service_home, log = home / people.name, home / "service.log"
     wait_for_home(service_home)
     key = make_key(service_home, log)
-    with (
-        running_service(service_home, free_port(port), log) as service,
-        httpx.Client(base_url=service.url, headers={"X-API-Key": key}, timeout=60, trust_env=False) as client,
-    ):
-        bundle_id = _ready(client)["bundle_id"]
+    with running_service(service_home, log, port, settings()) as service:
+        client = service.client
+        client.headers["X-API-Key"] = key
+        bundle_id = _active(client)["bundle_id"]
         console.print(f"Bundle: {bundle_id[:12]}.")
         enrol(client, people.sightings, bundle_id)
-        console.print(f"The gallery holds {_ready(client)['sightings_indexed']} sightings.")
+        console.print(f"The gallery holds {_active(client)['sightings']} sightings.")
         answers = [search(client, query) for query in people.queries]
         console.print(matches_table(answers, TOP_K))
         console.print(f"Rank-1 over {len(answers)} queries, other cameras only: {rank_1(answers):.1%}")
@@ -102,9 +102,11 @@ def search(client: httpx.Client, query: DemoSighting) -> Answer:
     return Answer(query, [_ranked(client, match) for match in result["matches"]], result["expected_false_matches"])
 
 
-def _ready(client: httpx.Client) -> dict[str, Any]:
-    state: dict[str, Any] = _checked(client.get("/readyz")).json()
-    return state
+def _active(client: httpx.Client) -> dict[str, Any]:
+    """The bundle in force."""
+    (model,) = (model for model in _checked(client.get("/v1/models")).json()["models"] if model["active"])
+    active: dict[str, Any] = model
+    return active
 
 
 def _enrol_one(client: httpx.Client, sighting: DemoSighting, bundle_id: str) -> None:
@@ -129,7 +131,7 @@ def _checked(response: httpx.Response) -> httpx.Response:
     if response.is_success:
         return response
     request = response.request
-    raise DemoError(f"{request.method} {request.url.path} answered {response.status_code}: {response.text}")
+    raise ChildError(f"{request.method} {request.url.path} answered {response.status_code}: {response.text}")
 
 
 if __name__ == "__main__":

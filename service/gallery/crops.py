@@ -1,66 +1,121 @@
 """The kept crops: JPEG files named by their content, whole on the disk or not there."""
 
 import hashlib
+import logging
 import os
 import tempfile
-from collections.abc import Iterable
-from contextlib import suppress
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from service.gallery.errors import StoreError
+from service.gallery.errors import HomeError, StoreError
+
+_LOG = logging.getLogger(__name__)
 
 
 class CropFiles:
-    """Files `<first two digits>/<sha256>.jpg` below a folder."""
+    """Files `<first two digits>/<sha256>.jpg` below a folder that belongs to one store. Safe from any thread."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._owner = folder / "store"
         self._unfinished = folder / "unfinished"
-        self._unfinished.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for number in range(256):
-            (folder / f"{number:02x}").mkdir(mode=0o700, exist_ok=True)
+        self._changing = threading.Lock()
+        self._held: Counter[str] = Counter()
+        for part in (folder, self._unfinished, *(folder / f"{number:02x}" for number in range(256))):
+            part.mkdir(mode=0o700, exist_ok=True)
         _sync_folder(folder)
 
-    def put(self, jpeg: bytes) -> str:
-        """Keep the bytes and return their sha256; when this returns they survive a power cut.
+    def claim(self, store_id: str, needed: set[str]) -> None:
+        """Bind the folder to the store of that id, which needs the crops `needed`.
 
-        Raises StoreError when the disk refuses them.
+        Raises HomeError where it is bound to another, or where it is bound to none and cannot be this one's:
+        what a store does not need is removed at its start, so a wrong one must never get that far.
         """
-        sha256 = hashlib.sha256(jpeg).hexdigest()
+        if self._owner.exists():
+            if self._owner.read_text() != store_id:
+                raise HomeError(
+                    f"expected the store that the crops in {self._folder} were kept with, got another or a new one;"
+                    " set REID_STORE to that store, restore both from one backup, or move the crops away to begin anew"
+                )
+            return
+        present = {path.stem for path in self._folder.glob("??/*.jpg")}
+        if needed - present:
+            raise HomeError(
+                f"expected the {len(needed)} crops of this store in {self._folder}, got {len(needed & present)};"
+                " restore crops and database from one backup"
+            )
+        if present and not needed:
+            raise HomeError(
+                f"expected an empty {self._folder} beside a new store, got {len(present)} crops; restore the database"
+                " that they were kept with, set REID_STORE to it, or move the crops away to begin anew"
+            )
+        self._write(self._owner, store_id.encode())
+
+    @contextmanager
+    def keeping(self, jpegs: Sequence[bytes]) -> Iterator[list[str]]:
+        """Keep the bytes and give their sha256; inside the block they survive a power cut, and nobody removes them.
+
+        Whoever leaves the block must need them by then, or have them removed. Raises StoreError when the disk
+        refuses them.
+        """
+        hashes = sha256_of(jpegs)
+        with self._changing:
+            self._held.update(hashes)
+        try:
+            for sha256, jpeg in zip(hashes, jpegs, strict=True):
+                self._put(sha256, jpeg)
+            yield hashes
+        finally:
+            with self._changing:
+                self._held -= Counter(hashes)
+
+    def path(self, sha256: str) -> Path:
+        """Where the crop of that hash lies, if it is kept."""
+        return self._folder / sha256[:2] / f"{sha256}.jpg"
+
+    def remove(self, hashes: Iterable[str]) -> set[str]:
+        """Take crops away for good, and return those that the disk would not let go.
+
+        Those that are not there are no matter; those that are being kept just now are their keeper's.
+        """
+        return {sha256 for sha256 in hashes if not self._remove(sha256)}
+
+    def sweep(self, used: set[str]) -> set[str]:
+        """Remove what an interrupted write or erasure left behind, and return what the disk would not let go."""
+        for path in self._unfinished.iterdir():
+            with suppress(OSError):
+                path.unlink()
+        return self.remove({path.stem for path in self._folder.glob("??/*.jpg")} - used)
+
+    def _put(self, sha256: str, jpeg: bytes) -> None:
         path = self.path(sha256)
         if not path.exists():
             try:
                 self._write(path, jpeg)
             except OSError as error:
                 raise StoreError(f"the crop could not be written: {error.strerror}") from error
-        return sha256
 
-    def path(self, sha256: str) -> Path:
-        """Where the crop of that hash lies, if it is kept."""
-        return self._folder / sha256[:2] / f"{sha256}.jpg"
-
-    def remove(self, hashes: Iterable[str]) -> None:
-        """Take crops away for good; those that are not there are no matter. Raises StoreError."""
-        for sha256 in hashes:
-            path = self.path(sha256)
+    def _remove(self, sha256: str) -> bool:
+        path = self.path(sha256)
+        with self._changing:
+            if self._held[sha256]:
+                return True
             try:
                 path.unlink(missing_ok=True)
                 _sync_folder(path.parent)
             except OSError as error:
-                raise StoreError(f"a crop could not be removed, the next start will: {error.strerror}") from error
+                _LOG.error("a crop could not be removed, which will be tried again: %s", error.strerror)
+                return False
+        return True
 
-    def sweep(self, used: set[str]) -> int:
-        """Remove what an interrupted write or erasure left behind, and return how many files that were."""
-        left = [path for path in self._folder.glob("*/*") if path.stem not in used]
-        for path in left:
-            path.unlink()
-        return len(left)
-
-    def _write(self, path: Path, jpeg: bytes) -> None:
+    def _write(self, path: Path, data: bytes) -> None:
         descriptor, name = tempfile.mkstemp(dir=self._unfinished)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                file.write(jpeg)
+                file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             Path(name).rename(path)
@@ -69,6 +124,11 @@ class CropFiles:
                 Path(name).unlink()
             raise
         _sync_folder(path.parent)
+
+
+def sha256_of(jpegs: Iterable[bytes]) -> list[str]:
+    """The names under which crops are kept."""
+    return [hashlib.sha256(jpeg).hexdigest() for jpeg in jpegs]
 
 
 def _sync_folder(folder: Path) -> None:

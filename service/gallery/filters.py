@@ -48,21 +48,24 @@ class Condition:
         )
 
 
-_PERSON = "(SELECT person_id FROM persons AS p WHERE p.person_row = s.person_row)"
-_HAS_TAG = """EXISTS (SELECT 1 FROM sighting_tags AS t WHERE t.row = s.row AND t.tag = ?)
- OR EXISTS (SELECT 1 FROM person_tags AS t WHERE t.person_row = s.person_row AND t.tag = ?)"""
+_PERSON_ROWS = "SELECT person_row FROM persons WHERE person_id IN ({})"
+_HAS_TAG = "EXISTS (SELECT 1 FROM sighting_tags AS t WHERE t.row = s.row AND t.tag = ?)"
+_PERSON_HAS_TAG = "EXISTS (SELECT 1 FROM person_tags AS t WHERE t.person_row = s.person_row AND t.tag = ?)"
 
 
 def condition(wanted: Filter, visible_cameras: frozenset[str] | None) -> Condition:
-    """`wanted` as SQL, within the cameras that the caller may see (None: all of them)."""
+    """`wanted` as SQL, within the cameras that the caller may see (None: all of them).
+
+    A caller limited to cameras may not learn a person's tags: for them only a sighting's own count.
+    """
     parts = [
         *_is_one_of("s.camera_id", wanted.cameras),
         *_is_none_of("s.camera_id", wanted.not_cameras),
-        *_is_one_of(_PERSON, wanted.persons),
-        *_is_none_of(_PERSON, wanted.not_persons),
+        *_is_one_of("s.person_row", wanted.persons, _PERSON_ROWS),
+        *_is_none_of("s.person_row", wanted.not_persons, _PERSON_ROWS),
         *_is_one_of("s.tracklet_id", wanted.tracklets),
         *_is_none_of("s.tracklet_id", wanted.exclude_tracklets),
-        *(Condition(_HAS_TAG, (tag, tag)) for tag in wanted.tags),
+        *(_has_tag(tag, of_person=visible_cameras is None) for tag in wanted.tags),
         *(_has_attribute(name, label) for name, label in wanted.attributes.items()),
     ]
     if wanted.since_us is not None:
@@ -84,12 +87,18 @@ def marks(count: int) -> str:
     return ", ".join("?" * count)
 
 
-def _is_one_of(column: str, names: tuple[str, ...]) -> list[Condition]:
-    return [Condition(f"{column} IN ({marks(len(names))})", names)] if names else []
+def _is_one_of(column: str, names: tuple[str, ...], within: str = "{}") -> list[Condition]:
+    found = within.format(marks(len(names)))
+    return [Condition(f"{column} IN ({found})", names)] if names else []
 
 
-def _is_none_of(column: str, names: tuple[str, ...]) -> list[Condition]:
-    return [Condition(f"coalesce({column} NOT IN ({marks(len(names))}), TRUE)", names)] if names else []
+def _is_none_of(column: str, names: tuple[str, ...], within: str = "{}") -> list[Condition]:
+    found = within.format(marks(len(names)))
+    return [Condition(f"coalesce({column} NOT IN ({found}), TRUE)", names)] if names else []
+
+
+def _has_tag(tag: str, *, of_person: bool) -> Condition:
+    return Condition(f"{_HAS_TAG} OR {_PERSON_HAS_TAG}", (tag, tag)) if of_person else Condition(_HAS_TAG, (tag,))
 
 
 def _has_attribute(name: str, label: str) -> Condition:

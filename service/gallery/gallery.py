@@ -1,9 +1,10 @@
 """The gallery: store, crops and index as one. A write is answered once it is durable and a search finds it."""
 
+import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Generic
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid.search import ExactIndex
-from service.gallery.crops import CropFiles
+from service.gallery.crops import CropFiles, sha256_of
 from service.gallery.errors import ChangeNotReachedError, ForbiddenError, HomeError, NotFoundError
 from service.gallery.home import Home
 from service.gallery.records import (
@@ -27,11 +28,12 @@ from service.gallery.records import (
     T,
     Written,
 )
-from service.gallery.search import Query, Result, Searcher, Terms
+from service.gallery.search import UNIT_TOLERANCE, Query, Result, Searcher, Terms
 from service.gallery.sqlite import SqliteStore
 from service.gallery.sqlite.reading import Reading
 from service.gallery.sqlite.writing import PersonChanges, SightingChanges, Writing
 
+_LOG = logging.getLogger(__name__)
 CHANGE_WAIT_S = 1.0
 
 
@@ -50,7 +52,7 @@ class _Effect(Generic[T]):
     added: NDArray[np.int64] = field(default_factory=_no_rows)
     vectors: Sequence[NDArray[np.float16]] = ()
     removed: NDArray[np.int64] = field(default_factory=_no_rows)
-    unused_crops: Sequence[str] = ()
+    lost_crops: Collection[str] = ()  # of sightings that went
 
 
 class Gallery:
@@ -66,11 +68,13 @@ class Gallery:
         self._published = threading.Condition()
         self._change = 0
         self._index = ExactIndex(dimension)
+        self.seal_key = b""
+        self._retiring: set[str] = set()  # crops to remove once nothing needs them; the writer thread's
         with ExitStack() as opened:
             self._home = Home(home)
             opened.callback(self._home.close)
             self._crops = CropFiles(home / "crops")
-            self._store = SqliteStore(store_path)
+            self._store = SqliteStore(store_path, self._retire)
             opened.callback(self._store.close)
             self._load()
             self._opened = opened.pop_all()
@@ -79,6 +83,11 @@ class Gallery:
     def change(self) -> int:
         """The last change that readers see, records and index alike."""
         return self._change
+
+    @property
+    def pending(self) -> tuple[str, ...]:
+        """What of the erasures so far is not yet gone from the disk: "crops", "database"."""
+        return self._store.pending
 
     @property
     def sightings_indexed(self) -> int:
@@ -116,17 +125,21 @@ class Gallery:
     ) -> Written[list[Sighting]]:
         """Keep crops as sightings, their person created if that id is new. The crops reach the disk first.
 
-        Raises ForbiddenError for a camera that `actor` is not allowed.
+        Raises ForbiddenError for a camera that `actor` is not allowed, StoreError when the disk refuses.
         """
-        assert all(crop.bundle_id == self.bundle_id for crop in crops)
+        _check_embedded(crops, self.bundle_id, self.dimension)
         if actor.cameras is not None and fields.camera_id not in actor.cameras:
             raise ForbiddenError(f"expected a camera_id that this key is for, got {fields.camera_id!r}")
-        hashes = [self._crops.put(crop.jpeg) for crop in crops]
+        jpegs = [crop.jpeg for crop in crops]
+        written = None
         try:
-            return self._write(actor, "enrol", partial(self._enrol, crops=crops, fields=fields), once)
-        except BaseException:
-            self._store.write(partial(self._discard_unused, hashes=hashes))
-            raise
+            with self._crops.keeping(jpegs) as hashes:
+                operation = partial(_enrol, crops=crops, hashes=hashes, fields=fields)
+                written = self._write(actor, "enrol", operation, once)
+            return written
+        finally:
+            if written is None or written.replay is not None:
+                self._retire_soon(sha256_of(jpegs))
 
     def add_person(
         self,
@@ -157,14 +170,26 @@ class Gallery:
     def erase_person(self, actor: Actor, person_id: str) -> Written[Receipt]:
         """Take out a person with all sightings, vectors, crops and mentions of them; raises NotFoundError.
 
-        When this returns their bytes are gone from the database, its log and the crops.
+        When this returns their bytes are gone from the database, its log and the crops, except for what is
+        `pending`: that is tried again until it is gone, and who asks again is given the same receipt.
         """
 
-        def operation(writing: Writing) -> _Effect[Receipt]:
-            receipt, rows, unused = writing.erase_person(person_id)
-            return _Effect(receipt, count=receipt.sightings, removed=rows, unused_crops=unused)
+        def operation(writing: Writing) -> _Effect[str]:
+            receipt_id, rows, crops = writing.erase_person(person_id)
+            return _Effect(receipt_id, count=len(rows), removed=rows, lost_crops=crops)
 
-        return self._write(actor, "erase person", operation, erases=True)
+        try:
+            written = self._erase(actor, "erase person", operation)
+        except NotFoundError:
+            with self.reading(actor) as reading:
+                receipt = reading.late_receipt(person_id)
+                if receipt is None:
+                    raise
+                pending = () if receipt.completed_at else self.pending
+                return Written(receipt, reading.change(), pending=pending)
+        assert written.value is not None
+        with self.reading(actor) as reading:
+            return Written(reading.receipt(written.value), written.change, pending=written.pending)
 
     def change_sighting(self, actor: Actor, sighting_id: str, changes: SightingChanges) -> Written[Sighting]:
         """Set some fields of a sighting, or move it to another person; raises NotFoundError."""
@@ -177,13 +202,16 @@ class Gallery:
         return self._write(actor, "change sighting", operation)
 
     def delete_sighting(self, actor: Actor, sighting_id: str) -> Written[None]:
-        """Take out one sighting with its vector, and its crop if no other needs it; raises NotFoundError."""
+        """Take out one sighting with its vector, and its crop if no other needs it; raises NotFoundError.
+
+        As with :meth:`erase_person`, it is gone from the disk except for what is `pending`.
+        """
 
         def operation(writing: Writing) -> _Effect[None]:
-            row, unused = writing.delete_sighting(sighting_id)
-            return _Effect(None, removed=np.array([row], np.int64), unused_crops=unused)
+            row, crop = writing.delete_sighting(sighting_id)
+            return _Effect(None, removed=np.array([row], np.int64), lost_crops=[crop])
 
-        return self._write(actor, "delete sighting", operation, erases=True)
+        return self._erase(actor, "delete sighting", operation)
 
     def crop(self, actor: Actor, sighting_id: str) -> bytes:
         """The JPEG bytes of a sighting, as they were embedded; raises NotFoundError."""
@@ -197,7 +225,8 @@ class Gallery:
     def search(self, actor: Actor, asked: Sequence[tuple[Query, Terms]]) -> tuple[list[Result], int]:
         """Answer each query under its terms; the results, and a change that all of them had seen.
 
-        The audit line is durable before the answer: nobody is searched for unseen.
+        The audit line is durable before the answer, except while an erasure rewrites the file: then it is queued,
+        and durable right after.
         """
         note = partial(_note_search, actor=actor, queries=[query for query, _ in asked])
         noted = self._store.submit(note)
@@ -206,7 +235,7 @@ class Gallery:
         with self.reading(actor) as reading:
             searcher = Searcher(reading, self._index, length, self.bundle_id)
             results = [searcher.search(query, terms) for query, terms in asked]
-        noted.result()
+        self._store.settle(noted)
         return results, change
 
     def close(self) -> None:
@@ -221,34 +250,32 @@ class Gallery:
                 raise HomeError(f"expected vectors of {self.dimension} numbers in the store, got {dimension}")
             for rows, vectors in reading.all_vectors(self.bundle_id, self.dimension):
                 self._index.add(rows, vectors)
-            self._crops.sweep(reading.images())
+            self.seal_key = reading.seal_key()
+            used = reading.images()
+            self._crops.claim(reading.store_id(), used)
+            self._retiring = self._crops.sweep(used)
             self._change = reading.change()
+            missing, total = reading.sightings_without_vector(self.bundle_id)
+        if missing:
+            _LOG.warning("%d of %d sightings have no vector of this bundle: no search finds them", missing, total)
+        if self._store.erasure_due or self._retiring:
+            self._store.erase(_nothing)
 
     def _write(
-        self,
-        actor: Actor,
-        action: str,
-        operation: Callable[[Writing], _Effect[T]],
-        once: Once[T] | None = None,
-        *,
-        erases: bool = False,
+        self, actor: Actor, action: str, operation: Callable[[Writing], _Effect[T]], once: Once[T] | None = None
     ) -> Written[T]:
         """Run `operation` in one transaction with its change number, audit line and idempotent answer."""
-
-        def transaction(writing: Writing) -> tuple[Written[T], _Effect[T] | None]:
-            if once is not None and (replayed := _replayed(writing, actor, once)):
-                return replayed, None
-            change = writing.begin_change()
-            effect = operation(writing)
-            writing.note(actor, action, effect.person_id, effect.count, change)
-            if once is not None:
-                writing.remember(actor, once, change, once.render(effect.value, change), effect.mentions)
-            return Written(effect.value, change), effect
-
-        written, _ = self._store.write(transaction, actor.cameras, self._publish, erases=erases)
+        transaction = partial(_transaction, actor=actor, action=action, operation=operation, once=once)
+        written, _ = self._store.write(transaction, actor.cameras, self._publish)
         return written
 
-    def _publish(self, done: tuple[Written[T], _Effect[T] | None]) -> None:
+    def _erase(self, actor: Actor, action: str, operation: Callable[[Writing], _Effect[T]]) -> Written[T]:
+        """:meth:`_write` for what deletes: it also waits until that is gone from the disk."""
+        transaction = partial(_transaction, actor=actor, action=action, operation=operation, once=None)
+        (written, _), pending = self._store.erase(transaction, actor.cameras, self._publish)
+        return replace(written, pending=pending)
+
+    def _publish(self, _: Reading, done: tuple[Written[T], _Effect[T] | None]) -> None:
         """Let index and crops follow a committed transaction; on the writer thread, in the order of changes."""
         written, effect = done
         if effect is None:
@@ -256,28 +283,73 @@ class Gallery:
         if len(effect.added):
             self._index.add(effect.added, np.stack(effect.vectors))
         self._index.remove(effect.removed)
+        self._retiring.update(effect.lost_crops)
         with self._published:
             self._change = written.change
             self._published.notify_all()
-        self._crops.remove(effect.unused_crops)
 
-    def _enrol(self, writing: Writing, crops: Sequence[Crop], fields: SightingFields) -> _Effect[list[Sighting]]:
-        # Again, for a crop that an erasure took away since: here nothing else is written in between.
-        hashes = [self._crops.put(crop.jpeg) for crop in crops]
-        added = [writing.add_sighting(crop, sha256, fields) for crop, sha256 in zip(crops, hashes, strict=True)]
-        sightings = [writing.sighting(sighting_id) for sighting_id, _ in added]
-        mentions = [sighting.sighting_id for sighting in sightings]
-        return _Effect(
-            sightings,
-            fields.person_id,
-            count=len(sightings),
-            mentions=[*mentions, fields.person_id] if fields.person_id is not None else mentions,
-            added=np.array([row for _, row in added], np.int64),
-            vectors=[crop.embedding for crop in crops],
-        )
+    def _retire_soon(self, hashes: Sequence[str]) -> None:
+        """Remove crops of a write that came to nothing, unless a sighting needs them."""
 
-    def _discard_unused(self, writing: Writing, hashes: Sequence[str]) -> None:
-        self._crops.remove(sha256 for sha256 in hashes if not writing.is_image_used(sha256))
+        def retire(reading: Reading, _: None) -> None:
+            self._retiring.update(hashes)
+            self._retire(reading)
+
+        self._store.write(_nothing, committed=retire)
+
+    def _retire(self, reading: Reading) -> bool:
+        """Remove the crops that lost a sighting and have none left; whether no such crop lies on the disk now.
+
+        The one place that takes crops away while the gallery is open. It runs on the writer thread between
+        transactions, so that what it finds unused is unused when it goes.
+        """
+        self._retiring = self._crops.remove([sha256 for sha256 in self._retiring if not reading.is_image_used(sha256)])
+        return not self._retiring
+
+
+def _nothing(_: Writing) -> None:
+    pass
+
+
+def _transaction(
+    writing: Writing, actor: Actor, action: str, operation: Callable[[Writing], _Effect[T]], once: Once[T] | None
+) -> tuple[Written[T], _Effect[T] | None]:
+    if once is not None and (replayed := _replayed(writing, actor, once)):
+        return replayed, None
+    change = writing.begin_change()
+    effect = operation(writing)
+    writing.note(actor, action, effect.person_id, effect.count, change)
+    if once is not None:
+        writing.remember(actor, once, change, once.render(effect.value, change), effect.mentions)
+    return Written(effect.value, change), effect
+
+
+def _enrol(
+    writing: Writing, crops: Sequence[Crop], hashes: Sequence[str], fields: SightingFields
+) -> _Effect[list[Sighting]]:
+    added = [writing.add_sighting(crop, sha256, fields) for crop, sha256 in zip(crops, hashes, strict=True)]
+    sightings = [writing.sighting(sighting_id) for sighting_id, _ in added]
+    mentions = [sighting.sighting_id for sighting in sightings]
+    return _Effect(
+        sightings,
+        fields.person_id,
+        count=len(sightings),
+        mentions=[*mentions, fields.person_id] if fields.person_id is not None else mentions,
+        added=np.array([row for _, row in added], np.int64),
+        vectors=[crop.embedding for crop in crops],
+    )
+
+
+def _check_embedded(crops: Sequence[Crop], bundle_id: str, dimension: int) -> None:
+    """Raise AssertionError for what no bundle of ours may give, before any of it is kept.
+
+    One vector that the index refuses would be refused at every start to come.
+    """
+    for crop in crops:
+        assert crop.bundle_id == bundle_id
+        shape, length = crop.embedding.shape, float(np.linalg.norm(crop.embedding.astype(np.float32)))
+        if shape != (dimension,) or not abs(length - 1) <= UNIT_TOLERANCE:  # NaN is not less than anything
+            raise AssertionError(f"expected a unit vector of shape ({dimension},), got {shape} of length {length}")
 
 
 def _replayed(reading: Reading, actor: Actor, once: Once[T]) -> Written[T] | None:

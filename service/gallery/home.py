@@ -7,6 +7,21 @@ from pathlib import Path
 from service.gallery.errors import HomeError
 
 
+def is_held(folder: Path) -> bool:
+    """Whether a service holds the folder just now. Makes nothing."""
+    try:
+        lock = os.open(folder / "lock", os.O_RDONLY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
 class Home:
     """The folder, made if it is missing (readable by its owner alone) and locked until :meth:`close`.
 

@@ -44,14 +44,17 @@ class Moment:
 
 @dataclass(frozen=True)
 class Person:
-    """An identity that the operator named. `sightings` counts those that the caller may see."""
+    """An identity that the operator named. `sightings` counts those that the caller may see.
+
+    To a caller limited to cameras that is all there is: the other fields stay empty.
+    """
 
     person_id: str
-    name: str | None
-    tags: tuple[str, ...]
-    metadata: Metadata
-    created_at: Moment
-    updated_at: Moment
+    name: str | None = None
+    tags: tuple[str, ...] = ()
+    metadata: Metadata = field(default_factory=dict)
+    created_at: Moment | None = None
+    updated_at: Moment | None = None
     sightings: int = 0
 
 
@@ -99,13 +102,21 @@ class Sighting:
 
 @dataclass(frozen=True)
 class Receipt:
-    """What an erasure erased; the person appears as a hash only."""
+    """What an erasure erased; the person appears as a hash only. Without `completed_at` it is not gone yet."""
 
     receipt_id: str
     person_id_sha256: str
     sightings: int
     images: int
-    completed_at: Moment
+    completed_at: Moment | None
+
+    @classmethod
+    def of(
+        cls, receipt_id: str, person_id_sha256: str, sightings: int, images: int, completed_us: int | None
+    ) -> "Receipt":
+        """From a row of the store."""
+        completed_at = None if completed_us is None else Moment(completed_us)
+        return cls(receipt_id, person_id_sha256, sightings, images, completed_at)
 
 
 @dataclass(frozen=True)
@@ -161,11 +172,15 @@ class Once(Generic[T]):
 
 @dataclass(frozen=True)
 class Written(Generic[T]):
-    """A write that is durable: its result and change number, or the answer the same request was given before."""
+    """A write that is durable: its result and change number, or the answer the same request was given before.
+
+    `pending` says what of an erasure is not yet gone from the disk: "crops", "database".
+    """
 
     value: T | None
     change: int
     replay: str | None = None
+    pending: tuple[str, ...] = ()
 
 
 def new_id() -> str:

@@ -1,15 +1,14 @@
 """A search: what is asked, and how the index and the records answer it together."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reid.errors import VectorError
-from reid.search import ExactIndex
-from service.gallery.errors import NotEmbeddedError, NotFoundError
+from reid.search import NO_ROW, ExactIndex
+from service.gallery.errors import FilterError, NotEmbeddedError, NotFoundError
 from service.gallery.filters import Filter
 from service.gallery.records import Sighting
 from service.gallery.sqlite.reading import Reading
@@ -31,12 +30,17 @@ class Query:
 
 @dataclass(frozen=True)
 class Terms:
-    """What a match must be, and how many are wanted. Grouped by person, only a person's best sighting counts."""
+    """What a match must be, and how many are wanted. Grouped by person, only a person's best sighting counts.
+
+    Only a query by sighting or tracklet has a camera and a tracklet of its own to exclude.
+    """
 
     filter: Filter = field(default_factory=Filter)
     top_k: int = 10
     group_by: Literal["sighting", "person"] = "sighting"
     min_score: float | None = None
+    exclude_same_camera: bool = False
+    exclude_own_tracklet: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,16 +71,18 @@ class Searcher:
     def search(self, query: Query, terms: Terms) -> Result:
         """Answer one query; raises NotFoundError, NotEmbeddedError or VectorError for one that means nobody."""
         direction, own_rows = self._direction(query)
-        keep = self._keep(terms.filter, own_rows)
-        while True:
-            rows, scores = self._ranked(direction, keep, terms)
-            found = self.reading.sightings_at(rows)
-            gone = np.array([row for row in rows if row not in found], np.int64)
-            if not len(gone):
+        keep = self._keep(self._filter(query, terms, own_rows), own_rows)
+        searched, matches = self.index.count(keep), list[Match]()
+        while len(matches) < terms.top_k:
+            rows, scores = self._best(direction, keep, terms)
+            found = self.reading.sightings_at(rows)  # without those that were deleted since
+            searched -= len(rows) - len(found)
+            best = [Match(found[row], score) for row, score in zip(rows, scores, strict=True) if row in found]
+            matches += best if terms.group_by == "sighting" else _firsts(best)
+            if len(rows) < terms.top_k:
                 break
-            keep[self.index.positions(gone)] = False  # deleted, and not yet taken out of the index
-        matches = [Match(found[row], score) for row, score in zip(rows, scores, strict=True)]
-        return Result(matches, self.index.count(keep))
+            self._pass_over(rows, keep, terms)
+        return Result(matches[: terms.top_k], searched)
 
     def _direction(self, query: Query) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """The unit vector (D,) to search with, and the rows it was made of."""
@@ -97,6 +103,21 @@ class Searcher:
             raise NotFoundError("expected a person or tracklet with sightings, got none")
         return rows
 
+    def _filter(self, query: Query, terms: Terms, own_rows: NDArray[np.int64]) -> Filter:
+        """The filter of `terms`, without the cameras and tracklets that the query was seen by and in, if so asked."""
+        if not (terms.exclude_same_camera or terms.exclude_own_tracklet):
+            return terms.filter
+        if not len(own_rows) or (query.stored is not None and query.stored.persons):
+            raise FilterError("expected a query by sighting or tracklet to exclude its own camera, got another")
+        own = self.reading.sightings_at(own_rows.tolist()).values()
+        cameras = {sighting.camera_id for sighting in own if terms.exclude_same_camera}
+        tracklets = {sighting.tracklet_id for sighting in own if terms.exclude_own_tracklet}
+        return replace(
+            terms.filter,
+            not_cameras=(*terms.filter.not_cameras, *sorted(filter(None, cameras))),
+            exclude_tracklets=(*terms.filter.exclude_tracklets, *sorted(filter(None, tracklets))),
+        )
+
     def _keep(self, wanted: Filter, own_rows: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which of the first `length` rows to look at."""
         if wanted == Filter() and self.reading.sees_all:
@@ -107,37 +128,29 @@ class Searcher:
         keep[own[own < self.length]] = False
         return keep
 
-    def _ranked(
+    def _best(
         self, direction: NDArray[np.float32], keep: NDArray[np.bool_], terms: Terms
     ) -> tuple[list[int], list[float]]:
-        """Row numbers and scores, best first: deeper and deeper until there are top_k groups or no more rows."""
-        depth = terms.top_k
-        while True:
-            scores, rows = self.index.search(direction[None], depth, keep)
-            there = (rows[0] != -1) & (scores[0] >= (-np.inf if terms.min_score is None else terms.min_score))
-            firsts = self._first_of_each_group(rows[0][there], terms)
-            if len(firsts) >= terms.top_k or not there.all():
-                best = np.flatnonzero(there)[firsts[: terms.top_k]]
-                return rows[0][best].tolist(), scores[0][best].tolist()
-            depth *= 4
+        """Row numbers and scores of at most top_k rows, best first."""
+        scores, rows = self.index.search(direction[None], terms.top_k, keep)
+        there = (rows[0] != NO_ROW) & (scores[0] >= (-np.inf if terms.min_score is None else terms.min_score))
+        return rows[0][there].tolist(), scores[0][there].tolist()
 
-    def _first_of_each_group(self, rows: NDArray[np.int64], terms: Terms) -> list[int]:
-        if terms.group_by == "sighting":
-            return list(range(len(rows)))
-        found = self.reading.sightings_at(rows.tolist())
-        return _firsts(rows.tolist(), lambda row: _group(row, found.get(row)))
+    def _pass_over(self, rows: list[int], keep: NDArray[np.bool_], terms: Terms) -> None:
+        """Strike `rows` from `keep`, and where people are asked for all that shows the same ones."""
+        passed = np.array(rows, np.int64)
+        if terms.group_by == "person":
+            passed = np.concatenate([passed, self.reading.rows_of_same_people(rows)])
+        positions = self.index.positions(passed)
+        keep[positions[positions < len(keep)]] = False
 
 
-def _group(row: int, sighting: Sighting | None) -> object:
-    """A person's sightings are one group; each sighting of nobody in particular is its own."""
-    return row if sighting is None or sighting.person_id is None else sighting.person_id
-
-
-def _firsts(rows: list[int], group: Callable[[int], object]) -> list[int]:
-    seen: dict[object, int] = {}
-    for position, row in enumerate(rows):
-        seen.setdefault(group(row), position)
-    return list(seen.values())
+def _firsts(matches: list[Match]) -> list[Match]:
+    """The first match of each person; sightings of nobody in particular all stay."""
+    firsts: dict[object, Match] = {}
+    for match in matches:
+        firsts.setdefault(match.sighting.person_id or match.sighting.row, match)
+    return list(firsts.values())
 
 
 def _mean_direction(embeddings: NDArray[np.float32], dimension: int) -> NDArray[np.float32]:

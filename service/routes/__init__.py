@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from service.routes import audit, calibration, embeddings, health, models, persons, search, sightings
+from service.routes import audit, calibration, embeddings, health, metrics, models, persons, search, sightings
 
 ROUTERS: tuple[APIRouter, ...] = (
     persons.router,
@@ -13,4 +13,5 @@ ROUTERS: tuple[APIRouter, ...] = (
     models.router,
     audit.router,
     health.router,
+    metrics.router,
 )

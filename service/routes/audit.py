@@ -4,9 +4,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from service import cursors
 from service.auth import GuardedRoute
-from service.dependencies import ActorOf, GalleryOf
+from service.dependencies import ActorOf, CursorsOf, GalleryOf
 from service.fields import PageQuery
 from service.schemas.audit import AuditAnswer, AuditOut
 
@@ -14,7 +13,9 @@ router = APIRouter(tags=["audit"], route_class=GuardedRoute)
 
 
 @router.get("/v1/audit")
-def list_audit(query: Annotated[PageQuery, Query()], gallery: GalleryOf, actor: ActorOf) -> AuditAnswer:
+def list_audit(
+    query: Annotated[PageQuery, Query()], gallery: GalleryOf, cursors: CursorsOf, actor: ActorOf
+) -> AuditAnswer:
     """List what was done, the latest first. The names of erased people are gone from it."""
     before = cursors.decode("audit", query.cursor)
     gallery.wait_for(query.min_change)

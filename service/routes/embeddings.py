@@ -3,9 +3,10 @@
 from fastapi import APIRouter, Request
 
 from service.auth import GuardedRoute
-from service.bodies import at_least_one, from_base64, image_body, invalid, media_type, read_form, read_json, validated
+from service.bodies import IMAGE_BODIES, at_least_one, from_base64, invalid, media_type, read_form, read_json, validated
 from service.crops import decoded
 from service.dependencies import CoreOf
+from service.openapi import image_body
 from service.schemas.models import EmbeddingsAnswer, EmbeddingsIn
 
 router = APIRouter(tags=["embeddings"], route_class=GuardedRoute)
@@ -22,7 +23,7 @@ async def embed(request: Request, core: CoreOf) -> EmbeddingsAnswer:
 
 
 async def _read(request: Request) -> list[bytes]:
-    if media_type(request) == "application/json":
+    if media_type(request, *IMAGE_BODIES) == "application/json":
         return from_base64(validated(EmbeddingsIn, await read_json(request)).images)
     form = await read_form(request)
     if form.texts:

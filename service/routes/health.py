@@ -19,8 +19,6 @@ class Ready(BaseModel):
 
     status: str = "ready"
     bundle_id: str
-    sightings_indexed: int
-    change: int
 
 
 @router.get("/livez")
@@ -32,6 +30,5 @@ async def live() -> Live:
 @router.get("/readyz")
 def ready(core: CoreOf) -> Ready:
     """Whether requests can be served."""
-    gallery = core.gallery
-    gallery.probe()
-    return Ready(bundle_id=gallery.bundle_id, sightings_indexed=gallery.sightings_indexed, change=gallery.change)
+    core.gallery.probe()
+    return Ready(bundle_id=core.gallery.bundle_id)

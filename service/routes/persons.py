@@ -5,12 +5,12 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from service import cursors
 from service.auth import GuardedRoute
-from service.dependencies import ActorOf, GalleryOf, IdempotencyKey, created, once
+from service.dependencies import ActorOf, CursorsOf, GalleryOf
 from service.fields import Read
 from service.gallery.records import Person
-from service.gallery.sqlite.writing import PersonChanges
+from service.idempotency import IdempotencyKey, created, once
+from service.openapi import PENDING
 from service.schemas.persons import (
     ErasureAnswer,
     PersonAnswer,
@@ -42,7 +42,9 @@ def add_person(
 
 
 @router.get("/v1/persons")
-def list_persons(query: Annotated[PersonsQuery, Query()], gallery: GalleryOf, actor: ActorOf) -> PersonsAnswer:
+def list_persons(
+    query: Annotated[PersonsQuery, Query()], gallery: GalleryOf, cursors: CursorsOf, actor: ActorOf
+) -> PersonsAnswer:
     """List people in the order they were added. A key limited to cameras sees those seen by its cameras."""
     after = cursors.decode("persons", query.cursor)
     gallery.wait_for(query.min_change)
@@ -66,24 +68,22 @@ def get_person(person_id: str, query: Annotated[Read, Query()], gallery: Gallery
 @router.patch("/v1/persons/{person_id}")
 def change_person(person_id: str, patch: PersonPatch, gallery: GalleryOf, actor: ActorOf) -> PersonAnswer:
     """Set name, tags or metadata."""
-    changes: PersonChanges = {}
-    if "name" in patch.model_fields_set:
-        changes["name"] = patch.name
-    if "tags" in patch.model_fields_set:
-        changes["tags"] = tuple(patch.tags)
-    if "metadata" in patch.model_fields_set:
-        changes["metadata"] = patch.metadata
-    written = gallery.change_person(actor, person_id, changes)
+    written = gallery.change_person(actor, person_id, patch.changes())
     assert written.value is not None
     return _answer(written.value, written.change)
 
 
-@router.delete("/v1/persons/{person_id}")
-def erase_person(person_id: str, gallery: GalleryOf, actor: ActorOf) -> ErasureAnswer:
-    """Erase a person: sightings, vectors, images, and every mention of them. Answers with a receipt."""
+@router.delete("/v1/persons/{person_id}", responses=PENDING)
+def erase_person(person_id: str, response: Response, gallery: GalleryOf, actor: ActorOf) -> ErasureAnswer:
+    """Erase a person: sightings, vectors, images, and every mention of them. Answers with a receipt.
+
+    200 once all of it is gone from the disk; 202 with what is pending where the disk or a reader delays that, and
+    the same request then gives the same receipt again.
+    """
     written = gallery.erase_person(actor, person_id)
     assert written.value is not None
-    return ErasureAnswer(receipt=ReceiptOut.of(written.value), change=written.change)
+    response.status_code = 202 if written.pending else 200
+    return ErasureAnswer(receipt=ReceiptOut.of(written.value, written.pending), change=written.change)
 
 
 def _answer(person: Person, change: int) -> PersonAnswer:

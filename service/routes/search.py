@@ -5,13 +5,14 @@ from typing import Annotated, Any
 import numpy as np
 from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
+from numpy.typing import NDArray
 
 from reid.evaluation.calibration import Calibration
 from service.auth import GuardedRoute
 from service.bodies import (
+    IMAGE_BODIES,
     at_least_one,
     from_base64,
-    image_body,
     invalid,
     json_text,
     media_type,
@@ -26,9 +27,10 @@ from service.dependencies import ActorOf, CoreOf
 from service.fields import Read
 from service.gallery import search as gallery_search
 from service.gallery.filters import Filter
+from service.openapi import image_body
 from service.problems import CalibrationError
 from service.routes.calibration import summary
-from service.schemas.search import MatchOut, QueryIn, ResultOut, SearchAnswer, SearchIn, SearchTerms, TermsIn
+from service.schemas.search import MatchOut, QueryIn, ResultOut, SearchAnswer, SearchIn, TermsIn
 
 router = APIRouter(tags=["search"], route_class=GuardedRoute)
 
@@ -41,11 +43,11 @@ async def search(request: Request, query: Annotated[Read, Query()], core: CoreOf
 
     The sightings that a query is made of are never among its matches.
     """
-    if media_type(request) == "application/json":
-        terms, asked = await _read_json(request, core)
+    if media_type(request, *IMAGE_BODIES) == "application/json":
+        asked = await _read_json(request, core)
     else:
-        terms, asked = await _read_form(request, core)
-    await run_in_threadpool(core.gallery.wait_for, max(query.min_change, terms.min_change))
+        asked = await _read_form(request, core)
+    await run_in_threadpool(core.gallery.wait_for, query.min_change)
     results, change = await run_in_threadpool(core.gallery.search, actor, asked)
     return SearchAnswer(results=[_result(result, core) for result in results], calibration=summary(core), change=change)
 
@@ -53,25 +55,29 @@ async def search(request: Request, query: Annotated[Read, Query()], core: CoreOf
 _Asked = tuple[gallery_search.Query, gallery_search.Terms]
 
 
-async def _read_json(request: Request, core: Core) -> tuple[SearchTerms, list[_Asked]]:
+async def _read_json(request: Request, core: Core) -> list[_Asked]:
     body = validated(SearchIn, await read_json(request))
     shared = _given_terms(body)
-    return body, [(await _query(query, core), _terms(query, shared, core)) for query in body.queries]
+    terms = [_terms(query, shared, core) for query in body.queries]
+    embedded = await _of_images([from_base64(query.images or []) for query in body.queries], core)
+    queries = [_query(query, embeddings) for query, embeddings in zip(body.queries, embedded, strict=True)]
+    return list(zip(queries, terms, strict=True))
 
 
-async def _read_form(request: Request, core: Core) -> tuple[SearchTerms, list[_Asked]]:
+async def _read_form(request: Request, core: Core) -> list[_Asked]:
     form = await read_form(request)
     for name in form.texts:
         if name != "query":
             raise invalid(("body", name[:80]), "expected a text field named `query`")
     text = single(form, "query")
-    terms = validated(SearchTerms, {} if text is None else json_text(text, "query"))
-    return terms, [(await _of_images(at_least_one(form), core), _terms(terms, {}, core))]
+    terms = validated(TermsIn, {} if text is None else json_text(text, "query"))
+    (embeddings,) = await _of_images([at_least_one(form)], core)
+    return [(gallery_search.Query(embeddings), _terms(terms, {}, core))]
 
 
-async def _query(query: QueryIn, core: Core) -> gallery_search.Query:
+def _query(query: QueryIn, embeddings: NDArray[np.float32]) -> gallery_search.Query:
     if query.images is not None:
-        return await _of_images(from_base64(query.images), core)
+        return gallery_search.Query(embeddings)
     if query.vector is not None:
         return gallery_search.Query(embeddings=np.array([query.vector], np.float32))
     if query.person_id is not None:
@@ -81,8 +87,13 @@ async def _query(query: QueryIn, core: Core) -> gallery_search.Query:
     return gallery_search.Query(sighting_id=query.sighting_id)
 
 
-async def _of_images(images: list[bytes], core: Core) -> gallery_search.Query:
-    return gallery_search.Query(embeddings=await core.model.embed(await decoded(images)))
+async def _of_images(queries: list[list[bytes]], core: Core) -> list[NDArray[np.float32]]:
+    """The embeddings (N, D) of each query's images: all of a request's are decoded, and limited, together."""
+    images = [image for query in queries for image in query]
+    if not images:
+        return [np.empty((0, core.gallery.dimension), np.float32) for _ in queries]
+    embeddings = await core.model.embed(await decoded(images))
+    return np.split(embeddings, np.cumsum([len(query) for query in queries])[:-1])
 
 
 def _given_terms(terms: TermsIn) -> dict[str, Any]:
@@ -101,6 +112,8 @@ def _terms(own: TermsIn, shared: dict[str, Any], core: Core) -> gallery_search.T
         top_k=terms.top_k,
         group_by=terms.group_by,
         min_score=_min_score(terms, core.calibration),
+        exclude_same_camera=terms.filter.exclude_same_camera,
+        exclude_own_tracklet=terms.filter.exclude_own_tracklet,
     )
 
 

@@ -7,14 +7,13 @@ from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from reid.images import decode_image, encode_thumbnail
-from service import cursors
+from reid.images import decode_kept, encode_thumbnail
 from service.auth import GuardedRoute
 from service.bodies import (
+    IMAGE_BODIES,
     Form,
     at_least_one,
     from_base64,
-    image_body,
     invalid,
     json_text,
     media_type,
@@ -24,11 +23,12 @@ from service.bodies import (
     validated,
 )
 from service.crops import kept_crops
-from service.dependencies import ActorOf, CoreOf, GalleryOf, IdempotencyKey, created, once, replayed, sha256
+from service.dependencies import ActorOf, CoreOf, CursorsOf, GalleryOf
 from service.fields import Read
 from service.gallery.gallery import Gallery
 from service.gallery.records import Actor, Moment, Sighting, SightingFields
-from service.gallery.sqlite.writing import SightingChanges
+from service.idempotency import IdempotencyKey, created, once, replayed, sha256
+from service.openapi import PENDING, image_body
 from service.schemas.sightings import (
     DeletedAnswer,
     EnrolAnswer,
@@ -71,7 +71,9 @@ async def enrol(request: Request, core: CoreOf, actor: ActorOf, idempotency_key:
 
 
 @router.get("/v1/sightings")
-def list_sightings(query: Annotated[SightingsQuery, Query()], gallery: GalleryOf, actor: ActorOf) -> SightingsAnswer:
+def list_sightings(
+    query: Annotated[SightingsQuery, Query()], gallery: GalleryOf, cursors: CursorsOf, actor: ActorOf
+) -> SightingsAnswer:
     """List sightings in the order they were enrolled."""
     after = cursors.decode("sightings", query.cursor)
     gallery.wait_for(query.min_change)
@@ -97,23 +99,17 @@ def get_sighting(
 @router.patch("/v1/sightings/{sighting_id}")
 def change_sighting(sighting_id: str, patch: SightingPatch, gallery: GalleryOf, actor: ActorOf) -> SightingAnswer:
     """Move a sighting to another person, or set its tags or metadata."""
-    changes: SightingChanges = {}
-    if "person_id" in patch.model_fields_set:
-        changes["person_id"] = patch.person_id
-    if "tags" in patch.model_fields_set:
-        changes["tags"] = tuple(patch.tags)
-    if "metadata" in patch.model_fields_set:
-        changes["metadata"] = patch.metadata
-    written = gallery.change_sighting(actor, sighting_id, changes)
+    written = gallery.change_sighting(actor, sighting_id, patch.changes())
     assert written.value is not None
     return _one(written.value, written.change)
 
 
-@router.delete("/v1/sightings/{sighting_id}")
-def delete_sighting(sighting_id: str, gallery: GalleryOf, actor: ActorOf) -> DeletedAnswer:
-    """Delete a sighting with its vector and image."""
+@router.delete("/v1/sightings/{sighting_id}", responses=PENDING)
+def delete_sighting(sighting_id: str, response: Response, gallery: GalleryOf, actor: ActorOf) -> DeletedAnswer:
+    """Delete a sighting with its vector and image. 202 where they are not all gone from the disk yet."""
     written = gallery.delete_sighting(actor, sighting_id)
-    return DeletedAnswer(sighting_id=sighting_id, change=written.change)
+    response.status_code = 202 if written.pending else 200
+    return DeletedAnswer(sighting_id=sighting_id, pending=list(written.pending), change=written.change)
 
 
 @router.get("/v1/sightings/{sighting_id}/image", response_class=Response, responses=_JPEG)
@@ -126,11 +122,11 @@ def get_image(sighting_id: str, query: Annotated[Read, Query()], gallery: Galler
 def get_thumbnail(sighting_id: str, query: Annotated[Read, Query()], gallery: GalleryOf, actor: ActorOf) -> Response:
     """Get the crop with sides of at most 160 pixels."""
     crop = _crop(gallery, actor, sighting_id, query.min_change)
-    return _image(encode_thumbnail(decode_image(crop)))
+    return _image(encode_thumbnail(decode_kept(crop)))
 
 
 async def _read(request: Request) -> tuple[list[bytes], EnrolFields]:
-    if media_type(request) == "application/json":
+    if media_type(request, *IMAGE_BODIES) == "application/json":
         body = validated(EnrolIn, await read_json(request))
         return from_base64(body.images), EnrolFields.model_validate(body.model_dump(exclude={"images"}))
     form = await read_form(request)

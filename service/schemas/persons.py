@@ -1,12 +1,13 @@
 """People in, people out."""
 
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from pydantic import BaseModel, Field
 
-from service.fields import Metadata, PageQuery, PersonId, PersonName, Strict, Tag, Tags
+from service.fields import Metadata, PageQuery, PersonId, PersonName, Strict, Tag, Tags, shown
 from service.gallery.records import Person, Receipt
+from service.gallery.sqlite.writing import PersonChanges
 
 
 class PersonIn(Strict):
@@ -25,17 +26,21 @@ class PersonPatch(Strict):
     tags: Tags = Field(default_factory=list)
     metadata: Metadata = Field(default_factory=dict)
 
+    def changes(self) -> PersonChanges:
+        """What was said."""
+        return cast(PersonChanges, self.model_dump(exclude_unset=True))
+
 
 class PersonOut(BaseModel):
-    """A person as this key sees them."""
+    """A person as this key sees them. To a key limited to cameras only person_id and sightings are shown."""
 
     person_id: str
     name: str | None
     tags: list[str]
     metadata: dict[str, Any]
-    sightings: int
-    created_at: datetime
-    updated_at: datetime
+    sightings: int = Field(description="those that this key sees")
+    created_at: datetime | None
+    updated_at: datetime | None
 
     @classmethod
     def of(cls, person: Person) -> Self:
@@ -46,8 +51,8 @@ class PersonOut(BaseModel):
             tags=list(person.tags),
             metadata=person.metadata,
             sightings=person.sightings,
-            created_at=person.created_at.datetime(),
-            updated_at=person.updated_at.datetime(),
+            created_at=shown(person.created_at),
+            updated_at=shown(person.updated_at),
         )
 
 
@@ -78,17 +83,19 @@ class ReceiptOut(BaseModel):
     person_id_sha256: str
     sightings: int
     images: int
-    completed_at: datetime
+    completed_at: datetime | None = Field(description="when all of it was gone from the disk; null: not yet")
+    pending: list[str] = Field(description="what is not gone yet: `crops`, `database`")
 
     @classmethod
-    def of(cls, receipt: Receipt) -> Self:
+    def of(cls, receipt: Receipt, pending: tuple[str, ...]) -> Self:
         """From the record."""
         return cls(
             receipt_id=receipt.receipt_id,
             person_id_sha256=receipt.person_id_sha256,
             sightings=receipt.sightings,
             images=receipt.images,
-            completed_at=receipt.completed_at.datetime(),
+            completed_at=shown(receipt.completed_at),
+            pending=list(pending),
         )
 
 

@@ -11,7 +11,6 @@ from service.fields import (
     MAX_QUERIES,
     Base64,
     CameraId,
-    Change,
     PersonId,
     SightingId,
     Strict,
@@ -39,6 +38,8 @@ class FilterIn(Strict):
     tags: Tags = Field(default_factory=list, description="every one of them, on the sighting or its person")
     attributes: Annotated[dict[Tag, Tag], Field(max_length=64)] = Field(default_factory=dict)
     exclude_tracklets: Annotated[list[TrackletId], Field(max_length=MAX_LIST)] = Field(default_factory=list)
+    exclude_same_camera: bool = Field(default=False, description="of a query by sighting or tracklet: its own camera")
+    exclude_own_tracklet: bool = Field(default=False, description="of a query by sighting or tracklet: its tracklet")
 
     def to_filter(self) -> Filter:
         """The gallery's form; raises FilterError for a time range that holds nothing."""
@@ -91,13 +92,7 @@ class QueryIn(TermsIn):
         return self
 
 
-class SearchTerms(TermsIn):
-    """The terms of a whole call, and how fresh its answer must be."""
-
-    min_change: Change = Field(default=0, description="as in the URL: answer only once this change can be seen")
-
-
-class SearchIn(SearchTerms):
+class SearchIn(TermsIn):
     """Queries to answer in one call. Terms beside `queries` hold for each of them that does not say otherwise."""
 
     queries: Annotated[list[QueryIn], Field(min_length=1, max_length=MAX_QUERIES)]

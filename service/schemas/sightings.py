@@ -1,7 +1,7 @@
 """Sightings in, sightings out."""
 
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, cast
 
 from pydantic import BaseModel, Field, FiniteFloat
 
@@ -21,6 +21,7 @@ from service.fields import (
 )
 from service.gallery.filters import Filter
 from service.gallery.records import Sighting
+from service.gallery.sqlite.writing import SightingChanges
 
 
 class EnrolFields(Strict):
@@ -49,6 +50,10 @@ class SightingPatch(Strict):
     person_id: PersonId | None = None
     tags: Tags = Field(default_factory=list)
     metadata: Metadata = Field(default_factory=dict)
+
+    def changes(self) -> SightingChanges:
+        """What was said."""
+        return cast(SightingChanges, self.model_dump(exclude_unset=True))
 
 
 class SightingOut(BaseModel):
@@ -133,6 +138,7 @@ class DeletedAnswer(BaseModel):
     """A sighting that is gone."""
 
     sighting_id: str
+    pending: list[str] = Field(description="what is not gone from the disk yet: `crops`, `database`")
     change: int
 
 

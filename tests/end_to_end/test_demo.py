@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from service.child import ChildError, free_port
 from service.demo.people import CROPS_PER_CAMERA, DRAWN_CAMERAS, PEOPLE, QUERIES, generated_people
-from service.demo.process import DemoError, free_port
 
 DEADLINE_S = 240
 
@@ -134,7 +134,7 @@ def test_a_taken_port_is_refused_in_one_line(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(DemoError, match=f"expected a free port, but {port} is taken"):
+        with pytest.raises(ChildError, match=f"expected a free port, but {port} is taken"):
             free_port(port)
 
 

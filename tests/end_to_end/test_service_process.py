@@ -1,18 +1,15 @@
 """The service as it is run: a process that is killed, started again, and asked for what it acknowledged."""
 
-import os
 import signal
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
+from service import child
+from service.child import free_port, running_service
 from tests.service.conftest import crop
 
 DEADLINE_S = 90
@@ -20,14 +17,13 @@ COMMAND = [str(Path(sys.executable).with_name("reid-service"))]
 
 
 @pytest.fixture
-def environment(tmp_path: Path, tiny_bundle: Path) -> dict[str, str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("REID_")}
-    return {**clean, "REID_HOME": str(tmp_path / "home"), "REID_BUNDLE": str(tiny_bundle), "REID_DEVICE": "cpu"}
+def settings(tiny_bundle: Path) -> dict[str, str]:
+    return {"REID_BUNDLE": str(tiny_bundle), "REID_DEVICE": "cpu"}
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return found.getsockname()[1]
+@pytest.fixture
+def environment(tmp_path: Path, settings: dict[str, str]) -> dict[str, str]:
+    return child.environment(tmp_path / "home", settings)
 
 
 def command(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -36,46 +32,25 @@ def command(environment: dict[str, str], *arguments: str) -> subprocess.Complete
     )
 
 
-@contextmanager
-def served(environment: dict[str, str]) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client]]:
-    port = free_port()
-    process = subprocess.Popen([*COMMAND, "serve", "--port", str(port)], env=environment)
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=DEADLINE_S, trust_env=False) as client:
-            wait_until_ready(process, client)
-            yield process, client
-    finally:
-        process.kill()
-        process.wait()
-
-
-def wait_until_ready(process: subprocess.Popen[bytes], client: httpx.Client) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while time.monotonic() < deadline:
-        assert process.poll() is None, f"the service ended with {process.returncode}"
-        try:
-            if client.get("/readyz").status_code == 200:
-                return
-        except httpx.TransportError:
-            time.sleep(0.05)
-    pytest.fail("the service was not ready in time")
-
-
 def enrol(client: httpx.Client) -> dict:
     answer = client.post("/v1/sightings", files=[("file", ("a.png", crop(1)))], data={"person_id": "ada"})
     assert answer.status_code == 201, answer.text
     return answer.json()
 
 
-def test_what_was_acknowledged_outlives_a_kill(environment):
+def test_what_was_acknowledged_outlives_a_kill(environment, settings, tmp_path):
+    home, log = tmp_path / "home", tmp_path / "service.log"
     key = command(environment, "keys", "create", "--scope", "read", "--scope", "enrol").stdout.strip()
-    with served(environment) as (process, client):
+    with running_service(home, log, settings=settings) as running:
+        client, process = running.client, running.process
         assert client.get("/v1/persons").status_code == 401
         client.headers["X-API-Key"] = key
         acknowledged = enrol(client)
         process.kill()
         process.wait()
-    with served({**environment, "REID_AUTH": "off"}) as (process, client):
+        assert {path.stat().st_mode & 0o077 for path in home.rglob("*")} == {0}
+    with running_service(home, log, settings={**settings, "REID_AUTH": "off"}) as running:
+        client, process = running.client, running.process
         answer = client.post("/v1/search", files=[("file", ("a.png", crop(1)))]).json()
         (match,) = answer["results"][0]["matches"]
         assert match["sighting_id"] == acknowledged["sightings"][0]["sighting_id"]

@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from reid.errors import BoxError, ImageError, ImageTooLargeError, ReidError
-from reid.images import ImageLimits, crop_box, decode_image, encode_crop, encode_thumbnail
+from reid.image_formats import MAX_JPEG_SCANS, read_header
+from reid.images import (
+    ImageLimits,
+    count_pixels,
+    crop_box,
+    decode_image,
+    decode_kept,
+    encode_crop,
+    encode_thumbnail,
+)
 from tests.images.corpus import (
     MalformedUpload,
     UnusualUpload,
@@ -78,6 +87,38 @@ def assert_decodes_or_refuses(data: bytes) -> None:
             return
     assert image.mode == "RGB"
     assert min(image.size) >= ImageLimits().min_side_px
+
+
+def test_what_follows_the_end_of_a_jpeg_counts_for_nothing() -> None:
+    """Motion photos: a film, in which any bytes may stand, after the picture."""
+    data = encoded(picture(), "JPEG")
+    film = b"\xff\xda\x00\x02" * (MAX_JPEG_SCANS + 1) + b"\xff\xd9"
+    assert read_header(data + film).pixel_bytes == read_header(data).pixel_bytes
+    assert np.array_equal(np.asarray(decode_image(data + film)), np.asarray(decode_image(data)))
+    with pytest.raises(ImageError, match="expected at most 100 scans"):
+        decode_image(data.removesuffix(b"\xff\xd9") + film)
+
+
+def test_an_end_marker_inside_a_segment_between_scans_is_not_the_end() -> None:
+    data = encoded(picture(), "JPEG", progressive=True)
+    first = data.index(b"\xff\xda")
+    second = data.index(b"\xff\xc4", first)
+    comment = b"\xff\xfe\x00\x06\xff\xd9\xff\xd9"
+    changed = data[:second] + comment + data[second:]
+    assert np.array_equal(np.asarray(decode_image(changed)), np.asarray(decode_image(data)))
+
+
+def test_pixels_are_counted_before_they_are_decoded() -> None:
+    data = encoded(picture(48, 64), "PNG")
+    assert count_pixels(data) == 48 * 64
+    with pytest.raises(ImageError, match="expected at most 3071 pixels"):
+        count_pixels(data, ImageLimits(max_pixels=3071))
+
+
+def test_our_own_bytes_are_not_limited() -> None:
+    kept = encode_crop(noisy(0, 2500, 2500))
+    assert len(kept) > ImageLimits().max_bytes
+    assert decode_kept(kept).size == (2500, 2500)
 
 
 def test_limits_are_the_callers() -> None:

@@ -2,8 +2,7 @@
 
 import io
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +22,7 @@ from service.gallery.sqlite.keys import add_key, open_keys
 from service.keys import SCOPES, new_key
 from service.server import listen
 from service.settings import Settings
-
-DEADLINE_S = 30
+from tests.service.gallery.conftest import DEADLINE_S, wait_until
 
 
 @dataclass
@@ -96,13 +94,6 @@ def serving(settings: Settings, embedder: Embedder) -> Iterator[Service]:
         thread.join()
         listening.close()
         core.close()
-
-
-def wait_until(true: Callable[[], object]) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not true():
-        assert time.monotonic() < deadline, "not in time"
-        time.sleep(0.005)
 
 
 @pytest.fixture

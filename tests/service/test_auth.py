@@ -35,6 +35,7 @@ def test_every_route_refuses_without_a_key_in_force(service):
         headers = {} if key is None else {"X-API-Key": key.encode()}
         answer = request(service, method, path, headers)
         assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized"), (method, path, key)
+        assert answer.headers["WWW-Authenticate"] == 'ApiKey header="X-API-Key"'
 
 
 def test_a_revoked_key_is_refused_at_once(service):
@@ -96,6 +97,29 @@ def test_no_road_leads_a_limited_key_to_another_camera(service, two_cameras):
         service.get("/v1/sightings/nothing", expect=404, headers=key)["detail"].replace("nothing", south)
         == (service.get(f"/v1/sightings/{south}", expect=404, headers=key)["detail"])
     )
+
+
+def test_naming_a_person_teaches_a_limited_key_nothing_about_them(service):
+    """Whoever may enrol can enrol anything as anybody: that must not be a way to their record."""
+    bob = {"person_id": "bob", "name": "Robert", "tags": ["vip"], "metadata": {"badge": 7}}
+    service.client.post("/v1/persons", json=bob).raise_for_status()
+    service.enrol(1, person_id="bob", camera_id="south")
+    key = service.key("read", "enrol", cameras=NORTH)
+    own = service.enrol(2, headers=key, camera_id="north", person_id="bob", tags="mine")["sightings"][0]["sighting_id"]
+    other = service.enrol(3, headers=key, camera_id="north")["sightings"][0]["sighting_id"]
+    service.client.patch(f"/v1/sightings/{other}", json={"person_id": "bob"}, headers=key).raise_for_status()
+    known = {"person_id": "bob", "name": None, "tags": [], "metadata": {}, "sightings": 2}
+    known |= {"created_at": None, "updated_at": None}
+    answer = service.get("/v1/persons/bob", headers=key)
+    assert answer.pop("change") == 5
+    assert answer == known
+    assert service.get("/v1/persons", headers=key)["persons"] == [known]
+    assert service.get("/v1/persons", headers=key, tag="vip")["persons"] == []
+    assert service.get("/v1/sightings", headers=key, tag="vip")["sightings"] == []
+    assert [s["sighting_id"] for s in service.get("/v1/sightings", headers=key, tag="mine")["sightings"]] == [own]
+    query = {"queries": [{"vector": [1.0] + [0.0] * 31}]}
+    assert service.search(headers=key, **query, filter={"tags": ["vip"]})["results"][0]["searched"] == 0
+    assert service.get("/v1/persons/bob")["name"] == "Robert"
 
 
 def test_a_person_query_of_a_limited_key_is_made_of_its_own_cameras(service, two_cameras):

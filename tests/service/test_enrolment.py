@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from reid.images import crop_box, decode_image, encode_crop
+from reid.images import ImageLimits, crop_box, decode_image, encode_crop
+from service.settings import Settings
 from tests.images.corpus import malformed_uploads
-from tests.service.conftest import crop
+from tests.service.conftest import crop, serving
 
 MALFORMED = malformed_uploads()
 
@@ -73,7 +74,11 @@ def test_unknown_people_are_sightings_too_and_can_be_named_later(service):
     assert (moved["person_id"], moved["tags"], moved["change"]) == ("ada", ["x"], 2)
     assert service.get(path, min_change=2)["person_id"] == "ada"
     assert service.client.patch(path, json={"metadata": {"a": 1}}).json()["person_id"] == "ada"
-    assert service.client.delete(path).json() == {"sighting_id": sighting["sighting_id"], "change": 4}
+    assert service.client.delete(path).json() == {
+        "sighting_id": sighting["sighting_id"],
+        "pending": [],
+        "change": 4,
+    }
     for method in ("GET", "PATCH", "DELETE"):
         answer = service.client.request(method, path, json={} if method == "PATCH" else None)
         assert answer.status_code == 404
@@ -163,6 +168,40 @@ def test_the_pixels_of_a_request_are_limited_together(service, monkeypatch):
     monkeypatch.setattr("service.crops.MOST_PIXELS", 64 * 32 * 2)
     service.enrol(1, 2)
     assert "pixels in one request" in service.enrol(1, 2, 3, expect=422)["detail"]
+
+
+def test_a_small_file_of_many_pixels_is_kept_however_large_it_grows(tmp_path, embedder):
+    """24 megapixels as a telephone writes them: our own copy is larger than what may be uploaded."""
+    noise = np.random.default_rng(0).integers(0, 256, (4000, 6000, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(noise).save(buffer, "JPEG", quality=40)
+    assert len(buffer.getvalue()) < ImageLimits().max_bytes
+    with serving(Settings(home=tmp_path / "home"), embedder) as service:
+        answer = service.client.post("/v1/sightings", files=[("file", ("large.jpg", buffer.getvalue()))])
+        assert answer.status_code == 201, answer.text
+        path = f"/v1/sightings/{answer.json()['sightings'][0]['sighting_id']}"
+        assert len(service.client.get(f"{path}/image").content) > ImageLimits().max_bytes
+        assert service.client.get(f"{path}/thumbnail").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("2026-01-31T12:00:00.123456789+01:00", "2026-01-31T12:00:00.123456+01:00"),
+        ("2026-01-31T12:00:00.1234569Z", "2026-01-31T12:00:00.123456Z"),
+        ("2026-01-31T12:00:00.1Z", "2026-01-31T12:00:00.100000Z"),
+    ],
+)
+def test_times_may_be_finer_than_is_kept(service, given, kept):
+    assert service.enrol(1, captured_at=given)["sightings"][0]["captured_at"] == kept
+
+
+def test_a_plus_that_the_url_lost_is_named(shared_service):
+    path = "/v1/sightings?since=2026-01-31T12:00:00+01:00"
+    answer = shared_service.client.get(path)
+    assert answer.status_code == 422
+    assert "in a URL, + is written %2B" in answer.json()["detail"]
+    assert shared_service.client.get(path.replace("+", "%2B")).status_code == 200
 
 
 def test_every_malformed_upload_is_refused_alike_by_every_route_and_nothing_is_kept(service):

@@ -97,15 +97,39 @@ def test_thresholds_cut_by_score_or_by_rate(service, people):
 
 def test_an_answer_is_never_older_than_was_asked_for(service, people):
     query = {"person_id": "ada"}
-    assert service.search(queries=[query], min_change=8)["change"] == 8
-    assert service.search(expect=503, queries=[query], min_change=9)["code"] == "change_not_reached"
-    answer = service.client.post("/v1/search", params={"min_change": 9}, json={"queries": [query]})
-    assert answer.status_code == 503
+    fresh = service.client.post("/v1/search", params={"min_change": 8}, json={"queries": [query]})
+    assert fresh.json()["change"] == 8
+    later = service.client.post("/v1/search", params={"min_change": 9}, json={"queries": [query]})
+    assert (later.status_code, later.json()["code"]) == (503, "change_not_reached")
+
+
+def test_a_query_can_leave_out_its_own_camera_and_tracklet(service, people):
+    query = {"sighting_id": people[0]["sighting_id"]}
+    (result,) = service.search(queries=[query], top_k=8, filter={"exclude_same_camera": True})["results"]
+    assert sorted(ids(result)) == sorted(people[seed]["sighting_id"] for seed in (1, 3, 5, 7))
+    (result,) = service.search(queries=[query], top_k=8, filter={"exclude_own_tracklet": True})["results"]
+    assert people[1]["sighting_id"] not in ids(result)
+    assert result["searched"] == 6
+    both = {"exclude_same_camera": True, "exclude_own_tracklet": True, "not_cameras": ["nowhere"]}
+    (result,) = service.search(queries=[{"tracklet_id": "t0"}], top_k=8, filter=both)["results"]
+    assert result["searched"] == 0
+    for source in ({"images": [base64_crop(0)]}, {"person_id": "ada"}):
+        assert service.search(expect=422, queries=[source], filter=both)["code"] == "filter"
+
+
+def test_the_pixels_of_all_queries_are_limited_together_before_any_is_decoded(service, monkeypatch):
+    monkeypatch.setattr("service.crops.MOST_PIXELS", 64 * 32 * 2)
+    monkeypatch.setattr("service.crops.decode_image", None)
+    queries = [{"images": [base64_crop(seed)]} for seed in range(3)]
+    assert (
+        "expected at most 4096 pixels in one request, got 6144" in service.search(expect=422, queries=queries)["detail"]
+    )
 
 
 WRONG_QUERIES = {
     "no body": {},
     "no queries": {"queries": []},
+    "min_change, which goes in the URL": {"queries": [{"person_id": "ada"}], "min_change": 0},
     "too many queries": {"queries": [{"person_id": "ada"}] * 65},
     "no source": {"queries": [{}]},
     "two sources": {"queries": [{"person_id": "ada", "tracklet_id": "t"}]},

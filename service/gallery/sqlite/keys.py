@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from service.gallery.errors import HomeError, NotFoundError
+from service.gallery.errors import NotFoundError
 from service.gallery.records import Key, Moment
-from service.gallery.sqlite.schema import connect, migrate
+from service.gallery.sqlite.schema import open_file
 
 _COLUMNS = "SELECT key_id, name, secret_sha256, scopes, cameras, created_at_us, revoked_at_us FROM keys"
 
@@ -17,12 +17,7 @@ _COLUMNS = "SELECT key_id, name, secret_sha256, scopes, cameras, created_at_us, 
 @contextmanager
 def open_keys(store_path: Path) -> Iterator[sqlite3.Connection]:
     """A connection to the store, made if it is missing. Raises HomeError if it cannot be used."""
-    try:
-        store_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        connection = connect(store_path)
-        migrate(connection)
-    except (OSError, sqlite3.Error) as error:
-        raise HomeError(f"expected a SQLite store at {store_path}, got: {error}") from error
+    connection = open_file(store_path)
     try:
         yield connection
     finally:

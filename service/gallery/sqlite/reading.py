@@ -1,5 +1,6 @@
 """What can be asked of the store, as one caller sees it."""
 
+import hashlib
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from service.gallery.errors import ErasedError, IdempotencyError, NotFoundError
 from service.gallery.filters import Condition, Filter, condition, marks, visible
-from service.gallery.records import AuditLine, Key, Moment, Page, Person, Sighting
+from service.gallery.records import AuditLine, Key, Moment, Page, Person, Receipt, Sighting
 from service.gallery.sqlite.keys import find_key
 
 _SIGHTING = """SELECT s.row, s.sighting_id, p.person_id, s.camera_id, s.captured_at_us,
@@ -18,14 +19,17 @@ _SIGHTING = """SELECT s.row, s.sighting_id, p.person_id, s.camera_id, s.captured
  s.metadata, s.attributes, s.image_sha256, s.width_px, s.height_px, s.created_at_us
  FROM sightings AS s LEFT JOIN persons AS p ON p.person_row = s.person_row WHERE """
 
+_RECEIPT = "SELECT receipt_id, person_id_sha256, sightings, images, completed_at_us FROM receipts"
+
 _ROWS_AT_ONCE = 10_000  # SQLite takes at most 32 766 values in one statement
 
 
 class Reading:
     """One caller's view of one moment: sightings of other cameras do not exist in it, nor do people seen only there.
 
-    A person without any sighting is seen only by callers that are not limited to cameras. What is not there,
-    or not for this caller, is the same NotFoundError.
+    A person without any sighting is seen only by callers that are not limited to cameras. To the others a person
+    is an id and a count of sightings: whoever may enrol can name anybody, and must learn nothing by that. What is
+    not there, or not for this caller, is the same NotFoundError.
     """
 
     def __init__(self, connection: sqlite3.Connection, cameras: frozenset[str] | None = None) -> None:
@@ -48,7 +52,9 @@ class Reading:
         return found[0][1] if found else _not_found("person", person_id)
 
     def persons(self, after_row: int, limit: int, tag: str | None = None) -> Page[Person]:
-        """People in the order they were added, those with `tag` if one is named."""
+        """People in the order they were added, those with `tag` if one is named and this caller may know tags."""
+        if tag is not None and not self.sees_all:
+            return Page([], None)
         wanted = [Condition("p.person_row > ?", (after_row,))]
         if tag is not None:
             carries = "EXISTS (SELECT 1 FROM person_tags AS t WHERE t.person_row = p.person_row AND t.tag = ?)"
@@ -62,7 +68,7 @@ class Reading:
 
     def sightings(self, wanted: Filter, after_row: int, limit: int) -> Page[Sighting]:
         """Sightings that `wanted` lets through, in the order they were enrolled."""
-        where = Condition.all_of([condition(wanted, None), Condition("s.row > ?", (after_row,))])
+        where = Condition.all_of([condition(wanted, self._cameras), Condition("s.row > ?", (after_row,))])
         found = self._sightings(where, f"ORDER BY s.row LIMIT {limit + 1}")
         return _page([(sighting.row, sighting) for sighting in found], limit)
 
@@ -82,6 +88,20 @@ class Reading:
             where.values,
         )
         return np.fromiter((row for (row,) in cursor), np.int64)
+
+    def rows_of_same_people(self, rows: Iterable[int]) -> NDArray[np.int64]:
+        """Row numbers (N,), rising, of all sightings of the people that those at `rows` are of."""
+        found: set[int] = set()
+        for part in _parts(list(rows)):
+            found.update(
+                row
+                for (row,) in self._connection.execute(
+                    "SELECT row FROM sightings WHERE person_row IN"  # noqa: S608 (values are bound)
+                    f" (SELECT person_row FROM sightings WHERE row IN ({marks(len(part))}))",
+                    part,
+                )
+            )
+        return np.array(sorted(found), np.int64)
 
     def vectors(
         self, rows: NDArray[np.int64], bundle_id: str, dimension: int
@@ -117,6 +137,35 @@ class Reading:
     def is_image_used(self, sha256: str) -> bool:
         """Whether any sighting needs the crop."""
         return self._exists("SELECT 1 FROM sightings WHERE image_sha256 = ?", sha256)
+
+    def sightings_without_vector(self, bundle_id: str) -> tuple[int, int]:
+        """How many sightings have no vector of the bundle, and how many there are."""
+        total, embedded = self._one(
+            "SELECT (SELECT count(*) FROM sightings),"
+            " (SELECT count(*) FROM vectors JOIN bundles USING (bundle) WHERE bundle_id = ?)",
+            bundle_id,
+        )
+        return total - embedded, total
+
+    def store_id(self) -> str:
+        """The id that this store has and no other."""
+        return str(self._one("SELECT store_id FROM store")[0])
+
+    def seal_key(self) -> bytes:
+        """The secret (32 bytes) that seals what callers carry without reading it."""
+        return bytes(self._one("SELECT seal_key FROM store")[0])
+
+    def receipt(self, receipt_id: str) -> Receipt:
+        """The receipt of that id, which must be there."""
+        return Receipt.of(*self._one(f"{_RECEIPT} WHERE receipt_id = ?", receipt_id))
+
+    def late_receipt(self, person_id: str) -> Receipt | None:
+        """The last receipt for a person whose erasure was not complete when it was answered, or still is not."""
+        found = self._one(
+            f"{_RECEIPT} WHERE person_id_sha256 = ? AND (completed_at_us IS NULL OR late) ORDER BY receipt_id DESC",
+            person_sha256(person_id),
+        )
+        return None if found is None else Receipt.of(*found)
 
     def answer(self, key_id: str, key_sha256: str, body_sha256: str) -> tuple[int, str] | None:
         """The change and answer that this idempotency key stands for, or None if it is new.
@@ -161,7 +210,7 @@ class Reading:
             f" FROM persons AS p WHERE {where.sql} AND {seen.sql} ORDER BY p.person_row LIMIT {limit}",
             (*self._visible.values, *where.values),
         )
-        return [(row, _person(*rest)) for row, *rest in found]
+        return [(row, _person(*rest) if self.sees_all else _stranger(*rest)) for row, *rest in found]
 
     def _sightings(self, where: Condition, order: str) -> list[Sighting]:
         both = Condition.all_of([where, self._visible])
@@ -173,6 +222,11 @@ class Reading:
 
     def _exists(self, sql: str, *values: object) -> bool:
         return self._one(sql, *values) is not None
+
+
+def person_sha256(person_id: str) -> str:
+    """How a receipt names a person."""
+    return hashlib.sha256(person_id.encode()).hexdigest()
 
 
 def _person(
@@ -187,6 +241,12 @@ def _person(
         updated_at=Moment(updated_us),
         sightings=sightings,
     )
+
+
+def _stranger(person_id: str, *rest: Any) -> Person:
+    """What a caller limited to cameras may know."""
+    *_, sightings = rest
+    return Person(person_id, sightings=sightings)
 
 
 def _sighting(*columns: Any) -> Sighting:

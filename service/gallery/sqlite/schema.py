@@ -5,10 +5,10 @@ from pathlib import Path
 
 from service.gallery.errors import HomeError
 
-VERSION = 1
+BUSY_S = 30  # how long a statement waits for another process
 
 # Rows are numbered with AUTOINCREMENT: a number is never used again, not even the last one after a deletion.
-_TABLES = """
+_VERSION_1 = """
 CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
 INSERT INTO counters VALUES ('change', 0), ('scrub_due', 0);
 
@@ -113,14 +113,69 @@ CREATE TABLE keys (
 ) STRICT;
 """
 
+_VERSION_2 = """
+-- Whose the crops are: the same id lies in their folder. The key seals what must tell its bearer nothing.
+CREATE TABLE store (
+  store_id TEXT NOT NULL,
+  seal_key BLOB NOT NULL
+) STRICT;
+INSERT INTO store VALUES (lower(hex(randomblob(16))), randomblob(32));
+
+CREATE TABLE new_receipts (
+  receipt_id TEXT PRIMARY KEY,
+  person_id_sha256 TEXT NOT NULL,
+  sightings INTEGER NOT NULL,
+  images INTEGER NOT NULL,
+  completed_at_us INTEGER, -- NULL: not yet gone from the disk
+  late INTEGER NOT NULL DEFAULT 0 -- 1: not complete when it was answered, so it is given again to who asks again
+) STRICT;
+INSERT INTO new_receipts SELECT *, 0 FROM receipts;
+DROP TABLE receipts;
+ALTER TABLE new_receipts RENAME TO receipts;
+CREATE INDEX receipts_by_person ON receipts (person_id_sha256);
+
+CREATE INDEX idempotency_by_age ON idempotency (created_at_us);
+"""
+
+_SCRIPTS = (_VERSION_1, _VERSION_2)
+VERSION = len(_SCRIPTS)
+
+
+def open_file(path: Path) -> sqlite3.Connection:
+    """:meth:`connect` to a file that is made if it is missing, readable by its owner alone, its tables at VERSION.
+
+    Raises HomeError for a file that is damaged, of a later version, or cannot be had.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.chmod(0o600)  # SQLite gives its log the mode of the file
+        connection = connect(path)
+    except (OSError, sqlite3.Error) as error:
+        raise HomeError(f"expected a SQLite store at {path}, got: {error}") from error
+    try:
+        migrate(connection)
+    except sqlite3.Error as error:
+        connection.close()
+        raise HomeError(f"expected a SQLite store at {path}, got: {error}") from error
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Open the file as every part of the service does: durable commits, deleted bytes overwritten with zeros."""
-    connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
-    connection.executescript(
-        """PRAGMA page_size = 16384; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
-        PRAGMA secure_delete = ON; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;"""
-    )
+    """Open a file that is there, as every part of the service does: durable commits, deleted bytes zeroed."""
+    uri = f"{path.absolute().as_uri()}?mode=rw"
+    connection = sqlite3.connect(uri, uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+    try:
+        connection.executescript(
+            """PRAGMA page_size = 16384; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+            PRAGMA secure_delete = ON; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;"""
+        )
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
@@ -128,20 +183,22 @@ def migrate(connection: sqlite3.Connection) -> None:
     """Bring the tables to VERSION; raises HomeError for a file that a later version wrote."""
     connection.execute("BEGIN IMMEDIATE")
     try:
-        _upgrade(connection)
+        found = check_version(connection)
+        for script in _SCRIPTS[found:]:
+            _run_script(connection, script)
+        connection.execute(f"PRAGMA user_version = {VERSION}")
     except BaseException:
         connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
 
 
-def _upgrade(connection: sqlite3.Connection) -> None:
+def check_version(connection: sqlite3.Connection) -> int:
+    """The version of the tables (0: none yet); raises HomeError for a later one than ours."""
     (found,) = connection.execute("PRAGMA user_version").fetchone()
     if found > VERSION:
         raise HomeError(f"the store was written by a later version: expected schema {VERSION}, got {found}")
-    if found < 1:
-        _run_script(connection, _TABLES)
-    connection.execute(f"PRAGMA user_version = {VERSION}")
+    return int(found)
 
 
 def _run_script(connection: sqlite3.Connection, script: str) -> None:

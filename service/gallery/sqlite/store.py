@@ -1,5 +1,6 @@
 """The store itself: readers of their own snapshot, one writer thread that commits groups of operations."""
 
+import logging
 import queue
 import sqlite3
 import threading
@@ -11,22 +12,26 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from service.gallery.errors import HomeError, StoreError
-from service.gallery.records import Moment
+from service.gallery.sqlite.erasures import Erasures
 from service.gallery.sqlite.reading import Reading
-from service.gallery.sqlite.schema import connect, migrate
+from service.gallery.sqlite.schema import connect, open_file
 from service.gallery.sqlite.writing import Writing
 
+_LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 _LARGEST_GROUP = 256
-_ANSWERS_KEPT_DAYS = 7
+
+
+def _nothing(_: Reading, __: object) -> None:
+    pass
 
 
 @dataclass
 class _Operation:
     run: Callable[[Writing], Any]
     cameras: frozenset[str] | None
-    committed: Callable[[Any], None]
-    erases: bool
+    committed: Callable[[Reading, Any], None]
+    erases: bool = False
     future: "Future[Any]" = field(default_factory=Future)
     result: Any = None
 
@@ -35,22 +40,30 @@ class SqliteStore:
     """Records and vectors in one SQLite file. Raises HomeError for a file that is damaged or of a later version.
 
     Operations that wait together are committed together; each still succeeds or fails alone. Once a write has
-    returned, it survives a power cut.
+    returned, it survives a power cut. `retire` is called on the writer thread, between transactions, after an
+    erasure: it removes crops that nothing needs any more, and says whether all of them are gone.
     """
 
-    def __init__(self, path: Path) -> None:
-        try:
-            self._connection = connect(path)
-            migrate(self._connection)
-            self._finish_erasures()
-            self._forget_old_answers()
-        except sqlite3.Error as error:
-            raise HomeError(f"expected a SQLite store at {path}, got: {error}") from error
+    def __init__(self, path: Path, retire: Callable[[Reading], bool]) -> None:
         self._path = path
+        self._connection = open_file(path)
+        try:
+            self.erasure_due = self._erasure_due()
+        except sqlite3.Error as error:
+            self._connection.close()
+            raise HomeError(f"expected a SQLite store at {path}, got: {error}") from error
+        self._erasures = Erasures(self._connection, retire, late=self.erasure_due)
         self._idle: queue.SimpleQueue[sqlite3.Connection] = queue.SimpleQueue()
         self._waiting: queue.SimpleQueue[_Operation | None] = queue.SimpleQueue()
+        self._pace = threading.Condition()
+        self._scrubbing = False
         self._writer = threading.Thread(target=self._write_groups, name="gallery-writer")
         self._writer.start()
+
+    @property
+    def pending(self) -> tuple[str, ...]:
+        """What of the erasures so far is not yet gone from the disk."""
+        return self._erasures.pending
 
     @contextmanager
     def reading(self, cameras: frozenset[str] | None = None) -> Iterator[Reading]:
@@ -67,17 +80,14 @@ class SqliteStore:
         self,
         operation: Callable[[Writing], T],
         cameras: frozenset[str] | None = None,
-        committed: Callable[[T], None] = lambda _: None,
-        *,
-        erases: bool = False,
+        committed: Callable[[Reading, T], None] = _nothing,
     ) -> "Future[T]":
         """Queue an operation. The future is done once it is durable and `committed` was called with its result.
 
         Both run on the writer thread, so nothing else is written between them. What the operation raises, the
-        future raises, and nothing of it is kept. With `erases`, the future also waits until what was deleted is
-        gone from the disk.
+        future raises, and nothing of it is kept.
         """
-        item = _Operation(operation, cameras, committed, erases)
+        item = _Operation(operation, cameras, committed)
         self._waiting.put(item)
         return item.future
 
@@ -85,12 +95,33 @@ class SqliteStore:
         self,
         operation: Callable[[Writing], T],
         cameras: frozenset[str] | None = None,
-        committed: Callable[[T], None] = lambda _: None,
-        *,
-        erases: bool = False,
+        committed: Callable[[Reading, T], None] = _nothing,
     ) -> T:
         """:meth:`submit` and wait."""
-        return self.submit(operation, cameras, committed, erases=erases).result()
+        return self.submit(operation, cameras, committed).result()
+
+    def erase(
+        self,
+        operation: Callable[[Writing], T],
+        cameras: frozenset[str] | None = None,
+        committed: Callable[[Reading, T], None] = _nothing,
+    ) -> tuple[T, tuple[str, ...]]:
+        """:meth:`write`, and wait until what was deleted is gone from the disk; the result, and what is not.
+
+        Readers never wait for that. Writers wait while the file is rewritten: SQLite has one writer.
+        """
+        item = _Operation(operation, cameras, committed, erases=True)
+        self._waiting.put(item)
+        result: tuple[T, tuple[str, ...]] = item.future.result()
+        return result
+
+    def settle(self, noted: "Future[None]") -> None:
+        """Wait for a line that was submitted, but not while the file is rewritten: it is durable soon after."""
+        noted.add_done_callback(self._on_noted)
+        with self._pace:
+            self._pace.wait_for(lambda: noted.done() or self._scrubbing)
+        if noted.done():
+            noted.result()
 
     def close(self) -> None:
         """Finish what is queued and close the file."""
@@ -100,17 +131,10 @@ class SqliteStore:
             self._idle.get().close()
         self._connection.close()
 
-    def _finish_erasures(self) -> None:
-        """What an erasure deleted before the service was killed may still be on the disk."""
+    def _erasure_due(self) -> bool:
+        """Whether what an erasure deleted, before the service was killed, may still be on the disk."""
         due = self._connection.execute("SELECT value FROM counters WHERE name = 'scrub_due'").fetchone()
-        failure = self._scrub() if due == (1,) else None
-        if failure is not None:
-            raise failure
-
-    def _forget_old_answers(self) -> None:
-        """A client that repeats a request does so within days."""
-        oldest = Moment.now().us - _ANSWERS_KEPT_DAYS * 86_400_000_000
-        self._connection.execute("DELETE FROM idempotency WHERE created_at_us < ?", (oldest,))
+        return bool(due == (1,))
 
     def _reader(self) -> sqlite3.Connection:
         try:
@@ -118,23 +142,47 @@ class SqliteStore:
         except queue.Empty:
             return connect(self._path)
 
+    def _on_noted(self, noted: "Future[None]") -> None:
+        error = noted.exception()
+        if error is not None:
+            _LOG.error("a line of the audit could not be written: %s", error)
+        with self._pace:
+            self._pace.notify_all()
+
     def _write_groups(self) -> None:
         last = False
         while not last:
             group, last = self._next_group()
             if group:
                 self._commit(group)
+            if self._erasures.due_in_s() == 0:
+                with self._letting_searches_pass():
+                    self._erasures.finish()
+        self._erasures.close()
 
     def _next_group(self) -> tuple[list[_Operation], bool]:
-        """Wait for an operation and take all that wait with it; True where the store is being closed."""
+        """Wait for an operation, or until an erasure is due, and take all that wait; True if the store is closed."""
         group: list[_Operation] = []
-        item = self._waiting.get()
-        while item is not None:
-            group.append(item)
-            if self._waiting.empty() or len(group) == _LARGEST_GROUP:
-                return group, False
-            item = self._waiting.get()
+        try:
+            item = self._waiting.get(timeout=self._erasures.due_in_s())
+            while item is not None:
+                group.append(item)
+                if len(group) == _LARGEST_GROUP:
+                    return group, False
+                item = self._waiting.get_nowait()
+        except queue.Empty:
+            return group, False
         return group, True
+
+    @contextmanager
+    def _letting_searches_pass(self) -> Iterator[None]:
+        with self._pace:
+            self._scrubbing = True
+            self._pace.notify_all()
+        try:
+            yield
+        finally:
+            self._scrubbing = False
 
     def _commit(self, group: list[_Operation]) -> None:
         try:
@@ -145,36 +193,24 @@ class SqliteStore:
         except sqlite3.Error as error:  # the disk is full, or another process holds the file: none of it happened
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-            for item in group:
-                if not item.future.done():
-                    item.future.set_exception(_refused(error))
-        self._acknowledge([item for item in group if not item.future.done()])
+            for item in _open(group):
+                item.future.set_exception(_refused(error))
+        for item in _open(group):
+            self._follow(item)
 
-    def _acknowledge(self, group: list[_Operation]) -> None:
-        for item in group:
-            _follow(item)
-        done = [item for item in group if not item.future.done()]
-        failure = self._scrub() if any(item.erases for item in done) else None
-        for item in done:
-            if failure is not None and item.erases:
-                item.future.set_exception(failure)
-            else:
-                item.future.set_result(item.result)
-
-    def _scrub(self) -> StoreError | None:
-        """Rewrite the file and empty its log, so that nothing erased is left in either; the error if that failed.
-
-        secure_delete overwrites what is deleted, but not the copies that SQLite leaves in the gaps of its pages
-        when it splits and merges them.
-        """
+    def _follow(self, item: _Operation) -> None:
+        """What was committed is made known; an erasure is answered later."""
+        if item.erases:
+            self._erasures.begin()
         try:
-            self._connection.execute("VACUUM")
-            (busy, *_) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            if not busy:
-                self._connection.execute("UPDATE counters SET value = 0 WHERE name = 'scrub_due'")
-        except sqlite3.Error as error:
-            return StoreError(f"erased, but its traces could not be removed yet: {error}")
-        return StoreError("erased, but its traces are still in the log: a reader held it for 30 s") if busy else None
+            item.committed(Reading(self._connection), item.result)
+        except Exception as error:  # noqa: BLE001 (raised where the caller waits)
+            item.future.set_exception(error)
+            return
+        if item.erases:
+            self._erasures.wait(item.future, item.result)
+        else:
+            item.future.set_result(item.result)
 
     def _run(self, item: _Operation) -> None:
         self._connection.execute("SAVEPOINT operation")
@@ -188,14 +224,12 @@ class SqliteStore:
         self._connection.execute("RELEASE operation")
 
 
+def _open(group: list[_Operation]) -> list[_Operation]:
+    """Those that are not answered yet."""
+    return [item for item in group if not item.future.done()]
+
+
 def _refused(error: sqlite3.Error) -> StoreError:
     refusal = StoreError(f"the store could not write, and kept nothing: {error}")
     refusal.__cause__ = error
     return refusal
-
-
-def _follow(item: _Operation) -> None:
-    try:
-        item.committed(item.result)
-    except Exception as error:  # noqa: BLE001 (raised where the caller waits)
-        item.future.set_exception(error)

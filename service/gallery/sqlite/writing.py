@@ -1,23 +1,24 @@
 """What one transaction may write: a record and its change number, its audit line and its idempotent answer."""
 
-import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.gallery.errors import ConflictError
-from service.gallery.records import Actor, Crop, Metadata, Moment, Once, Receipt, SightingFields, T, new_id
-from service.gallery.sqlite.reading import Reading
+from service.gallery.records import Actor, Crop, Metadata, Moment, Once, SightingFields, T, new_id
+from service.gallery.sqlite.reading import Reading, person_sha256
+
+_ANSWERS_KEPT_DAYS = 7  # a client that repeats a request does so within days
 
 
 class PersonChanges(TypedDict, total=False):
     """The fields of a person to set; a field that is not named stays."""
 
     name: str | None
-    tags: tuple[str, ...]
+    tags: Sequence[str]
     metadata: Metadata
 
 
@@ -25,7 +26,7 @@ class SightingChanges(TypedDict, total=False):
     """The fields of a sighting to set; a field that is not named stays. A person_id that is new is created."""
 
     person_id: str | None
-    tags: tuple[str, ...]
+    tags: Sequence[str]
     metadata: Metadata
 
 
@@ -65,10 +66,10 @@ class Writing(Reading):
             self._set_tags("person_tags", "person_row", row, changes["tags"])
         self._run("UPDATE persons SET updated_at_us = ? WHERE person_row = ?", Moment.now().us, row)
 
-    def erase_person(self, person_id: str) -> tuple[Receipt, NDArray[np.int64], list[str]]:
-        """Take out the person and all that speaks of them; the rows and crops that went, and a receipt.
+    def erase_person(self, person_id: str) -> tuple[str, NDArray[np.int64], set[str]]:
+        """Take out the person and all that speaks of them: the id of the receipt, the rows, and the crops they had.
 
-        Raises NotFoundError. Crops that other sightings still need are not among those that went.
+        Raises NotFoundError. Crops that other sightings still need are not counted in the receipt.
         """
         self.person(person_id)
         row = self._person_row(person_id)
@@ -79,9 +80,10 @@ class Writing(Reading):
         self._run("DELETE FROM sightings WHERE person_row = ?", row)
         self._run("DELETE FROM persons WHERE person_row = ?", row)
         self._run("UPDATE audit SET person_id = NULL WHERE person_id = ?", person_id)
-        unused = sorted({sha256 for *_, sha256 in gone if not self.is_image_used(sha256)})
-        receipt = self._write_receipt(person_id, len(gone), len(unused))
-        return receipt, np.array([number for number, *_ in gone], np.int64), unused
+        crops = {sha256 for *_, sha256 in gone}
+        unused = sum(not self.is_image_used(sha256) for sha256 in crops)
+        receipt_id = self._write_receipt(person_id, len(gone), unused)
+        return receipt_id, np.array([number for number, *_ in gone], np.int64), crops
 
     def add_sighting(self, crop: Crop, image_sha256: str, fields: SightingFields) -> tuple[str, int]:
         """Add a sighting with its vector, and its person if that id is new; its id and row number."""
@@ -117,13 +119,12 @@ class Writing(Reading):
         if "tags" in changes:
             self._set_tags("sighting_tags", "row", row, changes["tags"])
 
-    def delete_sighting(self, sighting_id: str) -> tuple[int, list[str]]:
-        """Take out a sighting and the answers that speak of it: its row, and its crop if no other needs it."""
+    def delete_sighting(self, sighting_id: str) -> tuple[int, str]:
+        """Take out a sighting and the answers that speak of it: its row, and the crop it had."""
         sighting = self.sighting(sighting_id)
         self._forget_answers([sighting_id])
         self._run("DELETE FROM sightings WHERE row = ?", sighting.row)
-        unused = [] if self.is_image_used(sighting.image_sha256) else [sighting.image_sha256]
-        return sighting.row, unused
+        return sighting.row, sighting.image_sha256
 
     def note(self, actor: Actor, action: str, person_id: str | None, count: int, change: int | None) -> None:
         """Write an audit line: who did what to how many."""
@@ -133,10 +134,12 @@ class Writing(Reading):
         )
 
     def remember(self, actor: Actor, once: Once[T], change: int, answer: str, mentions: Iterable[str]) -> None:
-        """Keep `answer` under the idempotency key, and whom it mentions."""
+        """Keep `answer` under the idempotency key, and whom it mentions; forget those that are too old."""
+        now = Moment.now().us
+        self._run("DELETE FROM idempotency WHERE created_at_us < ?", now - _ANSWERS_KEPT_DAYS * 86_400_000_000)
         self._run(
             "INSERT INTO idempotency VALUES (?, ?, ?, ?, ?, ?)",
-            *(actor.key_id, once.key_sha256, once.body_sha256, change, answer, Moment.now().us),
+            *(actor.key_id, once.key_sha256, once.body_sha256, change, answer, now),
         )
         self._connection.executemany(
             "INSERT INTO idempotency_mentions VALUES (?, ?, ?)",
@@ -152,14 +155,10 @@ class Writing(Reading):
             )
             self._run("DELETE FROM idempotency_mentions WHERE subject = ?", subject)
 
-    def _write_receipt(self, person_id: str, sightings: int, images: int) -> Receipt:
-        digest = hashlib.sha256(person_id.encode()).hexdigest()
-        receipt = Receipt(new_id(), digest, sightings, images, Moment.now())
-        self._run(
-            "INSERT INTO receipts VALUES (?, ?, ?, ?, ?)",
-            *(receipt.receipt_id, digest, sightings, images, receipt.completed_at.us),
-        )
-        return receipt
+    def _write_receipt(self, person_id: str, sightings: int, images: int) -> str:
+        receipt_id, digest = new_id(), person_sha256(person_id)
+        self._run("INSERT INTO receipts VALUES (?, ?, ?, ?, NULL, 0)", receipt_id, digest, sightings, images)
+        return receipt_id
 
     def _row_of_person_or_new(self, person_id: str | None) -> int | None:
         if person_id is None:

@@ -1,18 +1,24 @@
 """Galleries without a network: crops with vectors that a test chooses. Nothing here imports torch."""
 
 import hashlib
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from service.gallery.gallery import Gallery
-from service.gallery.records import Actor, Crop
+from service.gallery.records import Actor, Crop, Moment, SightingFields
+from service.gallery.search import Query, Terms
 
 BUNDLE = "b" * 64
 DIMENSION = 4
 EVERYONE = Actor("test")
+DEADLINE_S = 30
 
 
 def open_gallery(folder: Path, bundle_id: str = BUNDLE) -> Gallery:
@@ -25,6 +31,53 @@ def crop(text: str, bundle_id: str = BUNDLE) -> Crop:
     vector = np.random.default_rng(seed).standard_normal(DIMENSION)
     vector /= np.linalg.norm(vector)
     return Crop(f"jpeg bytes of {text}.".encode(), 32, 64, vector.astype(np.float16), bundle_id)
+
+
+def fields(person_id: str | None = None, camera_id: str | None = None, **more: Any) -> SightingFields:
+    return SightingFields(captured_at=Moment(1_000_000), person_id=person_id, camera_id=camera_id, **more)
+
+
+def looking_like(text: str) -> Query:
+    return Query(embeddings=crop(text).embedding.astype(np.float32)[None])
+
+
+def found(gallery: Gallery, query: Query, actor: Actor = EVERYONE, **terms: Any) -> list[str]:
+    """The sightings that a search finds, best first."""
+    (result,), _ = gallery.search(actor, [(query, Terms(**terms))])
+    return [match.sighting.sighting_id for match in result.matches]
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def kept(folder: Path) -> set[bytes]:
+    """The crops below the home `folder`."""
+    return {path.read_bytes() for path in folder.glob("crops/??/*.jpg")}
+
+
+def wait_until(true: Callable[[], object]) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not true():
+        assert time.monotonic() < deadline, "not in time"
+        time.sleep(0.005)
+
+
+def together(gallery: Gallery, *writes: Callable[[], object]) -> None:
+    """Run writes on threads of their own so that they wait, in this order, for one commit."""
+    go = threading.Event()
+    with ThreadPoolExecutor(len(writes)) as pool:
+        gallery._store.submit(lambda _: go.wait(DEADLINE_S))
+        wait_until(lambda: gallery._store._waiting.empty())
+        futures = []
+        try:
+            for number, write in enumerate(writes, 1):
+                futures.append(pool.submit(write))
+                wait_until(lambda number=number: gallery._store._waiting.qsize() == number)
+        finally:
+            go.set()
+        for future in futures:
+            future.result()
 
 
 @pytest.fixture

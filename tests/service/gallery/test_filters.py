@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reid.search import ExactIndex
 from service.gallery.errors import FilterError
 from service.gallery.filters import Filter
 from service.gallery.records import Actor, Moment, Sighting, SightingFields
-from service.gallery.search import Query, Terms
-from tests.service.gallery.conftest import EVERYONE, crop, open_gallery
+from service.gallery.search import Query, Searcher, Terms
+from tests.service.gallery.conftest import BUNDLE, DIMENSION, EVERYONE, crop, open_gallery
 
 CAMERAS = ["north", "south", "%_'"]
 PERSONS = ["ada", "bob", "Ada"]
@@ -40,9 +41,11 @@ def filters(draw) -> Filter:
     )
 
 
-def lets_through(wanted: Filter, sighting: Sighting) -> bool:
-    """The slow oracle."""
-    tags = set(sighting.tags) | PERSON_TAGS.get(sighting.person_id or "", set())
+def lets_through(wanted: Filter, sighting: Sighting, cameras: frozenset[str] | None = None) -> bool:
+    """The slow oracle. A caller limited to cameras cannot ask by the tags of people."""
+    tags = set(sighting.tags)
+    if cameras is None:
+        tags |= PERSON_TAGS.get(sighting.person_id or "", set())
     return all(
         [
             not wanted.cameras or sighting.camera_id in wanted.cameras,
@@ -86,7 +89,7 @@ def test_lists_and_searches_are_filtered_alike_and_as_the_oracle_says(filled, wa
     expected = [
         sighting.row
         for sighting in everything
-        if lets_through(wanted, sighting) and (cameras is None or sighting.camera_id in cameras)
+        if lets_through(wanted, sighting, cameras) and (cameras is None or sighting.camera_id in cameras)
     ]
     actor = Actor("limited", cameras)
     with filled.reading(actor) as reading:
@@ -127,6 +130,35 @@ def test_grouped_by_person_only_the_best_of_each_is_left(filled, wanted, top_k):
     (grouped,), _ = filled.search(EVERYONE, [(query, Terms(filter=wanted, top_k=top_k, group_by="person"))])
     assert grouped.matches == expected[:top_k]
     assert grouped.searched == single.searched
+
+
+class CountingIndex(ExactIndex):
+    """Writes down how deep each search went."""
+
+    def __init__(self, dimension: int) -> None:
+        super().__init__(dimension)
+        self.depths: list[int] = []
+
+    def search(self, queries, top_k, keep=None):
+        self.depths.append(top_k)
+        return super().search(queries, top_k, keep)
+
+
+def test_fewer_people_than_asked_for_cost_a_look_at_each_and_not_at_each_sighting(tmp_path):
+    gallery = open_gallery(tmp_path)
+    for name in ("ada", "bob"):
+        gallery.enrol(EVERYONE, [crop(f"{name} {number}") for number in range(300)], SightingFields(Moment(0), name))
+    index = CountingIndex(DIMENSION)
+    query = Query(embeddings=crop("somebody").embedding.astype(np.float32)[None])
+    with gallery.reading(EVERYONE) as reading:
+        for rows, vectors in reading.all_vectors(BUNDLE, DIMENSION):
+            index.add(rows, vectors)
+        result = Searcher(reading, index, index.length, BUNDLE).search(query, Terms(top_k=5, group_by="person"))
+    assert sorted(match.sighting.person_id for match in result.matches) == ["ada", "bob"]
+    assert result.searched == 600
+    assert set(index.depths) == {5}
+    assert len(index.depths) <= 3
+    gallery.close()
 
 
 @pytest.mark.parametrize(("since", "until"), [(5, 5), (6, 5)])
