@@ -20,9 +20,7 @@ def named(package: str) -> set[str]:
 @pytest.mark.parametrize("package", ["reid", "trainer", "service"])
 def test_the_tree_names_what_is_there(package: str) -> None:
     present = {
-        path.name
-        for path in (ROOT / package).iterdir()
-        if path.name not in ("__init__.py", "__pycache__", "py.typed")
+        path.name for path in (ROOT / package).iterdir() if path.name not in ("__init__.py", "__pycache__", "py.typed")
     }
     assert named(package) == present
 
