@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import track
 
 from reid.datasets.market1501 import Market1501
 from reid.datasets.split import Split, split_of_market
@@ -23,6 +22,7 @@ from reid.evaluation.retrieval import RetrievalResult, evaluate_retrieval, evalu
 from reid.evaluation.score_histogram import ScoreHistogram, score_histograms
 from reid.predictors import Embedder
 from trainer.pixels import read_crops
+from trainer.progress import mapped
 from trainer.protocol import Protocol
 
 _CHUNK = 512
@@ -158,6 +158,7 @@ def evaluate_embeddings(
 def embed_files(embedder: Embedder, paths: Sequence[Path], description: str) -> NDArray[np.float32]:
     """Embed image files in order, with a progress bar: (N, D) float32 unit rows, in memory bounded by N × D."""
     chunks = [paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK)]
-    return np.concatenate(
-        [embedder.embed(list(read_crops(chunk))) for chunk in track(chunks, description=f"embedding {description}")]
+    rows = mapped(
+        lambda chunk: embedder.embed(list(read_crops(chunk))), chunks, len(chunks), f"embedding {description}"
     )
+    return np.concatenate(rows)

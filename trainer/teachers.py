@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.progress import track
+from PIL import Image
 
 from reid.errors import RecipeError
 from reid.predictors import Embedder
 from reid.transforms import PreprocessConfig
 from trainer.evaluation import embed_files
 from trainer.pixels import read_crops
+from trainer.progress import mapped
 
 
 def teacher_embeddings(teacher: Path, crops: Sequence[Path]) -> torch.Tensor:
@@ -61,12 +62,14 @@ def _by_network(file: Path, crops: Sequence[Path]) -> NDArray[np.float32]:
         interpolation="bicubic" if given.element_type == openvino.Type.u8 else "bilinear",
     )
     compiled = openvino.Core().compile_model(model, "CPU")
-    rows = []
-    for image in track(read_crops(crops), total=len(crops), description="the teacher's crops"):
+
+    def vector(image: Image.Image) -> NDArray[np.float32]:
         rgb = size.resize(image).transpose(2, 0, 1)
         if given.element_type == openvino.Type.u8:
-            rows.append(compiled([rgb[None]])[0][0])
-        else:
-            bgr = rgb[::-1].astype(np.float32)
-            rows.append(compiled([bgr[None]])[0][0] + compiled([bgr[None, :, :, ::-1]])[0][0])
-    return np.stack(rows)
+            row: NDArray[np.float32] = compiled([rgb[None]])[0][0]
+            return row
+        bgr = rgb[::-1].astype(np.float32)
+        both: NDArray[np.float32] = compiled([bgr[None]])[0][0] + compiled([bgr[None, :, :, ::-1]])[0][0]
+        return both
+
+    return np.stack(mapped(vector, read_crops(crops), len(crops), "the teacher's crops"))
