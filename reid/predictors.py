@@ -27,6 +27,7 @@ class Embedder:
     def __init__(self, bundle: Bundle, network: EmbeddingNetwork, device: torch.device) -> None:
         self.bundle = bundle
         self.device = device
+        # torch's types know `to` with a memory format for tensors only.
         self._network = network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.precision: Precision = choose_precision(self._network, bundle.preprocess, device)
         _LOG.info("bundle %s on %s in %s", bundle.id[:12], device, self.precision)

@@ -144,7 +144,7 @@ DEBUG = Recipe(
     batch_size=16,
     optimiser="adamw",
     learning_rate=1e-3,
-    epochs=10,
+    epochs=6,
     schedule="cosine",
     warmup_epochs=1,
 )

@@ -63,6 +63,7 @@ class ReidTask:
         torch.manual_seed(recipe.seed)
         self.model = IdentityModel(recipe, len(self.pids))
         load_initial_weights(self.network, recipe.initial_weights)
+        # torch's types know `to` with a memory format for tensors only.
         self.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.labels = self._labels(self.crops)
         self.teacher = self._teacher_rows()
