@@ -2,7 +2,7 @@
 
 import dataclasses
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from reid import threads
@@ -16,8 +16,9 @@ from torch import nn
 from torchvision import transforms
 
 from benchmarks.harness import Row, compare, main
+from reid.datasets.crop import Crop
 from reid.datasets.generated import write_market_folder
-from reid.datasets.market1501 import Crop, read_market1501
+from reid.datasets.market1501 import read_market1501
 from trainer.distributed import World
 from trainer.loop import Batch
 from trainer.recipes import BASELINE
@@ -42,7 +43,7 @@ def rows() -> Iterator[Row]:
         )
 
 
-def _our_step(crops: tuple[Crop, ...]) -> Callable[[], None]:
+def _our_step(crops: Sequence[Crop]) -> Callable[[], None]:
     task = ReidTask(crops, _RECIPE, torch.device("cpu"))
     optimiser = torch.optim.SGD(task.parameter_groups(), momentum=0.9, nesterov=True, weight_decay=5e-4, fused=True)
     batches = _endless(task)
@@ -66,7 +67,7 @@ def _endless(task: ReidTask) -> Iterator[Batch]:
         epoch += 1
 
 
-def _plain_step(crops: tuple[Crop, ...]) -> Callable[[], None]:
+def _plain_step(crops: Sequence[Crop]) -> Callable[[], None]:
     model: nn.Module = IdentityModel(_RECIPE, len({crop.pid for crop in crops}))
     optimiser = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9, nesterov=True, weight_decay=5e-4)
     transform = transforms.Compose(

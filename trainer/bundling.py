@@ -11,20 +11,21 @@ from pathlib import Path
 import torch
 
 from reid.bundle import Bundle, move_bundle, write_bundle, write_description
-from reid.datasets.market1501 import Crop, Market1501
+from reid.datasets.crop import Crop
 from reid.networks.embedding import EmbeddingNetwork
 from reid.predictors import Embedder
 from trainer.card import card
-from trainer.evaluation import evaluate_dataset
+from trainer.evaluation import evaluate_split
 from trainer.loop import Outcome
+from trainer.protocol import Protocol
 from trainer.recipes import Recipe
+from trainer.training_data import TrainingData
 
 
 @dataclasses.dataclass(frozen=True)
 class Origin:
-    """What only the person who trains knows: the data's name and terms, and what a card should add."""
+    """What only the person who trains knows: the data's terms, and what a card should add."""
 
-    domain: str
     licence: str
     command: str
     notes: str = ""
@@ -35,7 +36,7 @@ def export_bundle(
     network: EmbeddingNetwork,
     recipe: Recipe,
     outcome: Outcome,
-    data: Market1501,
+    data: TrainingData,
     origin: Origin,
     device: torch.device,
 ) -> Bundle:
@@ -47,9 +48,9 @@ def export_bundle(
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         draft = Path(temporary) / folder.name
         plain = write_bundle(draft, network, _description(recipe, data, origin), card="")
-        evaluation = evaluate_dataset(Embedder.load(draft, str(device)), data)
+        evaluation = evaluate_split(Embedder.load(draft, str(device)), data.test, Protocol())
         bundle = dataclasses.replace(
-            plain, metrics=evaluation.figures(), calibration=evaluation.calibration(origin.domain)
+            plain, metrics=evaluation.figures(), calibration=evaluation.calibration(data.test.domain)
         )
         text = card(
             bundle,
@@ -72,14 +73,14 @@ def data_sha256(crops: Iterable[Crop]) -> str:
     return digest.hexdigest()
 
 
-def _description(recipe: Recipe, data: Market1501, origin: Origin) -> Bundle:
+def _description(recipe: Recipe, data: TrainingData, origin: Origin) -> Bundle:
     return Bundle(
         name=recipe.name,
         network=recipe.network,
         preprocess=recipe.preprocess(recipe.epochs - 1),
         licence=origin.licence,
         recipe=dataclasses.asdict(recipe) | {"teacher": Path(recipe.teacher).name},
-        data_sha256=data_sha256(data.train),
+        data_sha256=data_sha256(data.crops),
         code_commit=_code_commit(),
         metrics={},
         calibration=None,

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reid.datasets.market1501 import Market1501
-from reid.datasets.split import Split, split_of_market
+from reid.datasets.split import Split
 from reid.evaluation.bootstrap import mean_interval
 from reid.evaluation.calibration import Calibration, calibration_of
 from reid.evaluation.labels import PeopleLabels
@@ -108,11 +107,6 @@ class Evaluation:
     def _interval(self, values: NDArray[np.float64]) -> list[float]:
         interval = mean_interval(values, self.query_labels.pids)
         return [interval.low, interval.high]
-
-
-def evaluate_dataset(embedder: Embedder, dataset: Market1501) -> Evaluation:
-    """Embed query and gallery with `embedder` and score them. Raises :class:`~reid.errors.DatasetError`."""
-    return evaluate_split(embedder, split_of_market(dataset, dataset.query[0].path.parents[1]), Protocol())
 
 
 def evaluate_split(embedder: Embedder, split: Split, protocol: Protocol) -> Evaluation:

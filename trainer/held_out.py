@@ -1,9 +1,10 @@
 """Which crops are trained on, and which are kept back to watch it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from reid.datasets.market1501 import Crop
+from reid.datasets.crop import Crop
 from reid.errors import DatasetError
 
 
@@ -15,7 +16,7 @@ class HeldOut:
     crops: tuple[Crop, ...]
 
 
-def hold_out(crops: tuple[Crop, ...], *, people: int, crops_each: int) -> tuple[tuple[Crop, ...], HeldOut]:
+def hold_out(crops: Sequence[Crop], *, people: int, crops_each: int) -> tuple[tuple[Crop, ...], HeldOut]:
     """Split off the last `people` by pid, and of everyone else the first `crops_each` crops by file name.
 
     Returns what is left to train on, and what was kept back. Raises :class:`DatasetError` when fewer than two people,
@@ -38,7 +39,7 @@ def hold_out(crops: tuple[Crop, ...], *, people: int, crops_each: int) -> tuple[
     return tuple(rest), HeldOut(whole_people, tuple(single_crops))
 
 
-def first_people(crops: tuple[Crop, ...], people: int) -> tuple[Crop, ...]:
+def first_people(crops: Sequence[Crop], people: int) -> tuple[Crop, ...]:
     """The crops of the first `people` by pid; of all where `people` is 0. Raises :class:`DatasetError` for too many."""
     pids = sorted({crop.pid for crop in crops})
     if people > len(pids):

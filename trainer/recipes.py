@@ -48,6 +48,7 @@ class Recipe:
     teacher: str = ""  # a bundle folder, embeddings of the crops (.npz of `embed`), or a network (.onnx, .xml)
     teacher_cosine: float = 0.0
     teacher_pairs: float = 0.0
+    chimeras: int = 0  # crops put together from two people's, added to the others for the teacher's losses alone
     # optimiser
     optimiser: str = "sgd"
     learning_rate: float = 0.05
@@ -79,6 +80,7 @@ class Recipe:
             "triplet": self.triplet == 0 or self.crops_per_person >= 2,
             "circle": self.circle == 0 or self.crops_per_person >= 2,
             "teacher": bool(self.teacher) or not (self.teacher_cosine or self.teacher_pairs),
+            "chimeras": self.chimeras == 0 or self._distils_shuffled_crops,
             "people": self.people == 0 or self.people >= 2,
             "hold_out_people": self.hold_out_people >= 0,
             "hold_out_crops": self.hold_out_crops >= 0,
@@ -88,6 +90,10 @@ class Recipe:
         }
         if wrong := [field for field, fits in expectations.items() if not fits]:
             raise RecipeError("; ".join(f"{field} does not fit: {getattr(self, field)!r}" for field in wrong))
+
+    @property
+    def _distils_shuffled_crops(self) -> bool:
+        return self.chimeras > 0 and bool(self.teacher) and not self.crops_per_person and not self.centre
 
     @property
     def network(self) -> EmbeddingArguments:

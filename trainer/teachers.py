@@ -1,6 +1,7 @@
-"""Embeddings of the training crops by a network that already knows, for a student to learn their geometry."""
+"""What a network that already knows says of training crops, for a student to learn its geometry."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,11 @@ from PIL import Image
 from reid.errors import RecipeError
 from reid.predictors import Embedder
 from reid.transforms import PreprocessConfig
-from trainer.evaluation import embed_files
 from trainer.pixels import read_crops
 from trainer.progress import mapped
+
+_BATCH = 32
+Rows = NDArray[np.float32]
 
 
 def teacher_embeddings(teacher: Path, crops: Sequence[Path]) -> torch.Tensor:
@@ -24,22 +27,46 @@ def teacher_embeddings(teacher: Path, crops: Sequence[Path]) -> torch.Tensor:
     floats is fed as the Open Model Zoo feeds its own: BGR, 0–255, resized bilinearly, the mirrored crop's vector added.
     Raises :class:`RecipeError` when it is none of these or a crop is missing.
     """
-    if (teacher / "bundle.json").is_file():
-        rows = _by_bundle(teacher, crops)
-    elif teacher.suffix == ".npz" and teacher.is_file():
-        rows = _stored(teacher, crops)
-    elif teacher.suffix in (".xml", ".onnx") and teacher.is_file():
-        rows = _by_network(teacher, crops)
-    else:
-        raise RecipeError(f"teacher: expected a bundle folder or a .npz, .onnx or .xml file, got {str(teacher)!r}")
+    if teacher.suffix == ".npz" and teacher.is_file():
+        return _unit(_stored(teacher, crops))
+    return _judged(teacher, read_crops(crops), len(crops))
+
+
+def teacher_of_pixels(teacher: Path, pixels: torch.Tensor) -> torch.Tensor:
+    """(N, T) float32 unit rows for crops that are on no disk, (N, 3, H, W) uint8.
+
+    Raises :class:`RecipeError` for a teacher that cannot be run: stored embeddings, or nothing of the above.
+    """
+    images = (Image.fromarray(crop.permute(1, 2, 0).numpy()) for crop in pixels)
+    return _judged(teacher, images, len(pixels))
+
+
+def _judged(teacher: Path, images: Iterable[Image.Image], total: int) -> torch.Tensor:
+    rows = mapped(_runnable(teacher), _batches(images), -(-total // _BATCH), "the teacher's crops")
+    return _unit(np.concatenate(rows))
+
+
+def _batches(images: Iterable[Image.Image]) -> Iterable[list[Image.Image]]:
+    iterator = iter(images)
+    return iter(lambda: list(islice(iterator, _BATCH)), [])
+
+
+def _unit(rows: Rows) -> torch.Tensor:
     return torch.from_numpy(rows / np.linalg.norm(rows, axis=1, keepdims=True))
 
 
-def _by_bundle(folder: Path, crops: Sequence[Path]) -> NDArray[np.float32]:
-    return embed_files(Embedder.load(folder), crops, "the teacher's crops")
+def _runnable(teacher: Path) -> Callable[[Sequence[Image.Image]], Rows]:
+    """RGB crops → (N, T), of any length."""
+    if (teacher / "bundle.json").is_file():
+        return Embedder.load(teacher).embed
+    if teacher.suffix in (".xml", ".onnx") and teacher.is_file():
+        return _Network(teacher).embed
+    raise RecipeError(
+        f"teacher: expected a bundle folder or a .npz, .onnx or .xml file (no .npz for chimeras), got {str(teacher)!r}"
+    )
 
 
-def _stored(file: Path, crops: Sequence[Path]) -> NDArray[np.float32]:
+def _stored(file: Path, crops: Sequence[Path]) -> Rows:
     with np.load(file) as arrays:
         known = {Path(path).name: row for path, row in zip(arrays["path"], arrays["embedding"], strict=True)}
         num_rows = len(arrays["path"])
@@ -50,26 +77,29 @@ def _stored(file: Path, crops: Sequence[Path]) -> NDArray[np.float32]:
     return np.stack([known[crop.name] for crop in crops]).astype(np.float32)
 
 
-def _by_network(file: Path, crops: Sequence[Path]) -> NDArray[np.float32]:
-    """(N, T), not of unit length. OpenVINO runs both forms; the input's own shape says the crop size."""
-    import openvino
+class _Network:
+    """An ONNX or OpenVINO file; OpenVINO runs both, and the input's own shape says the crop size."""
 
-    model = openvino.Core().read_model(file)
-    given = model.inputs[0]
-    size = PreprocessConfig(
-        height_px=given.partial_shape[2].get_length(),
-        width_px=given.partial_shape[3].get_length(),
-        interpolation="bicubic" if given.element_type == openvino.Type.u8 else "bilinear",
-    )
-    compiled = openvino.Core().compile_model(model, "CPU")
+    def __init__(self, file: Path) -> None:
+        import openvino
 
-    def vector(image: Image.Image) -> NDArray[np.float32]:
-        rgb = size.resize(image).transpose(2, 0, 1)
-        if given.element_type == openvino.Type.u8:
-            row: NDArray[np.float32] = compiled([rgb[None]])[0][0]
-            return row
-        bgr = rgb[::-1].astype(np.float32)
-        both: NDArray[np.float32] = compiled([bgr[None]])[0][0] + compiled([bgr[None, :, :, ::-1]])[0][0]
+        core = openvino.Core()
+        model = core.read_model(file)
+        given = model.inputs[0]
+        height, width = (given.partial_shape[axis].get_length() for axis in (2, 3))
+        self.takes_bytes = given.element_type == openvino.Type.u8
+        self.size = PreprocessConfig(
+            height_px=height, width_px=width, interpolation="bicubic" if self.takes_bytes else "bilinear"
+        )
+        model.reshape([-1, 3, height, width])
+        self.run = core.compile_model(model, "CPU")
+
+    def embed(self, images: Sequence[Image.Image]) -> Rows:
+        """RGB crops → (N, T)."""
+        rgb = np.stack([self.size.resize(image) for image in images]).transpose(0, 3, 1, 2)
+        if self.takes_bytes:
+            rows: Rows = self.run([rgb])[0]
+            return rows
+        bgr = rgb[:, ::-1].astype(np.float32)
+        both: Rows = self.run([bgr])[0] + self.run([bgr[..., ::-1]])[0]
         return both
-
-    return np.stack(mapped(vector, read_crops(crops), len(crops), "the teacher's crops"))

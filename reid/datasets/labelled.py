@@ -1,5 +1,6 @@
 """An operator's labelled crops: files with the names of a person and a camera, from a folder or a table."""
 
+import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -39,6 +40,11 @@ class LabelledCrops:
     person_names: Mapping[int, str]
     camera_names: Mapping[int, str]
     num_duplicate_files: int
+
+    def chosen(self, rows: NDArray[np.bool_]) -> "LabelledCrops":
+        """The crops where `rows` (N,) is true, under the numbers they have here."""
+        paths = tuple(path for path, kept in zip(self.paths, rows, strict=True) if kept)
+        return dataclasses.replace(self, paths=paths, labels=self.labels[np.flatnonzero(rows)])
 
 
 def label_crops(root: Path, crops: Sequence[LabelledCrop]) -> LabelledCrops:

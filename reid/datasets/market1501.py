@@ -8,10 +8,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
+from reid.datasets.crop import Crop
 from reid.errors import DatasetError
-from reid.evaluation.labels import PeopleLabels
 
 FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
 FRAMES_PER_SECOND = 25
@@ -19,12 +17,9 @@ _NAME = re.compile(r"(?P<pid>-1|\d{4})_c(?P<camid>\d)s(?P<sequence>\d)_(?P<frame
 
 
 @dataclass(frozen=True)
-class Crop:
-    """One crop and what its name says; `pid` -1 is junk, 0 a distractor."""
+class MarketCrop(Crop):
+    """A crop and what else its name says: where in the camera's recordings it was seen."""
 
-    path: Path
-    pid: int
-    camid: int
     sequence: int
     frame: int
 
@@ -33,9 +28,9 @@ class Crop:
 class Market1501:
     """The three parts, each sorted by path."""
 
-    train: tuple[Crop, ...]
-    query: tuple[Crop, ...]
-    gallery: tuple[Crop, ...]
+    train: tuple[MarketCrop, ...]
+    query: tuple[MarketCrop, ...]
+    gallery: tuple[MarketCrop, ...]
 
 
 def read_market1501(root: Path) -> Market1501:
@@ -66,23 +61,15 @@ def dataset_root(root: Path) -> Path:
     )
 
 
-def labels_of(crops: tuple[Crop, ...]) -> PeopleLabels:
-    """The crops' pids and camids."""
-    return PeopleLabels(
-        np.array([crop.pid for crop in crops], dtype=np.int64),
-        np.array([crop.camid for crop in crops], dtype=np.int64),
-    )
-
-
-def _read_part(folder: Path) -> tuple[Crop, ...]:
+def _read_part(folder: Path) -> tuple[MarketCrop, ...]:
     crops = tuple(_read_name(path) for path in sorted(folder.glob("*.jpg")))
     if not crops:
         raise DatasetError(f"{folder}: expected .jpg crops, got none")
     return crops
 
 
-def _read_name(path: Path) -> Crop:
+def _read_name(path: Path) -> MarketCrop:
     match = _NAME.fullmatch(path.name)
     if match is None:
         raise DatasetError(f"{path}: expected a name like 0002_c1s1_000451_03.jpg")
-    return Crop(path, int(match["pid"]), int(match["camid"]), int(match["sequence"]), int(match["frame"]))
+    return MarketCrop(path, int(match["pid"]), int(match["camid"]), int(match["sequence"]), int(match["frame"]))

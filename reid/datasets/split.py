@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from reid.datasets.crop import labels_of
 from reid.datasets.folders import read_folders
 from reid.datasets.labelled import LabelledCrops
-from reid.datasets.market1501 import FOLDERS, Market1501, dataset_root, labels_of, read_market1501
+from reid.datasets.market1501 import FOLDERS, Market1501, dataset_root, read_market1501
 from reid.datasets.table import read_table
 from reid.errors import DatasetError
 from reid.evaluation.labels import DISTRACTOR_PID, Exclude, PeopleLabels
@@ -67,11 +68,28 @@ def read_split(data: Path) -> Split:
 
     Raises :class:`DatasetError` that names what does not fit.
     """
-    if data.suffix.lower() == ".csv":
-        return split_of_crops(read_table(data), data.stem)
-    if any((folder / FOLDERS["train"]).is_dir() for folder in [data, *data.glob("Market-1501*")]):
+    if is_market1501(data):
         return split_of_market(read_market1501(data), dataset_root(data))
-    return split_of_crops(read_folders(data), data.resolve().name)
+    return split_of_crops(read_labelled(data), labelled_name(data))
+
+
+def is_market1501(data: Path) -> bool:
+    """Whether this is a folder in Market-1501's layout, or one that holds it; it may still lack parts."""
+    return any((folder / FOLDERS["train"]).is_dir() for folder in [data, *data.glob("Market-1501*")])
+
+
+def read_labelled(data: Path) -> LabelledCrops:
+    """Read a folder per person, or a `.csv` table. Raises :class:`DatasetError` that names what does not fit."""
+    return read_table(data) if _is_table(data) else read_folders(data)
+
+
+def labelled_name(data: Path) -> str:
+    """What to call such data beside its figures."""
+    return data.stem if _is_table(data) else data.resolve().name
+
+
+def _is_table(data: Path) -> bool:
+    return data.suffix.lower() == ".csv"
 
 
 def split_of_market(dataset: Market1501, root: Path) -> Split:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from reid.datasets.generated import GeneratedCrop, generate_crops
-from reid.datasets.market1501 import FRAMES_PER_SECOND, Crop, Market1501, read_market1501
+from reid.datasets.market1501 import FRAMES_PER_SECOND, Market1501, MarketCrop, read_market1501
 from reid.evaluation.labels import DISTRACTOR_PID
 from reid.images import encode_crop
 
@@ -90,13 +90,13 @@ def _seen_twice(data: Market1501) -> list[int]:
     return sorted(pid for pid in {crop.pid for crop in data.query} if len(cameras.get(pid, ())) >= 2)
 
 
-def _one_query(data: Market1501, pid: int, number: int) -> Crop:
+def _one_query(data: Market1501, pid: int, number: int) -> MarketCrop:
     """One of the person's queries, in turn: their first ones are nearly all of camera 1."""
     own = [crop for crop in data.query if crop.pid == pid]
     return own[number % len(own)]
 
 
-def _first_of_each_camera(gallery: Iterable[Crop], pid: int) -> list[Crop]:
+def _first_of_each_camera(gallery: Iterable[MarketCrop], pid: int) -> list[MarketCrop]:
     own = sorted((crop for crop in gallery if crop.pid == pid), key=lambda crop: crop.camid)
     return [crop for _, seen in groupby(own, lambda crop: crop.camid) for crop in list(seen)[:CROPS_PER_CAMERA]]
 
@@ -105,7 +105,7 @@ def _evenly(items: list[Item], count: int) -> list[Item]:
     return items[:: max(1, len(items) // count)][:count]
 
 
-def _of_market(crop: Crop) -> DemoSighting:
+def _of_market(crop: MarketCrop) -> DemoSighting:
     person_id = None if crop.pid == DISTRACTOR_PID else f"market-{crop.pid:04d}"
     return DemoSighting(
         image=crop.path.read_bytes(),

@@ -4,7 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reid.datasets.market1501 import labels_of, read_market1501
+from reid.datasets.crop import labels_of
+from reid.datasets.market1501 import read_market1501
 from reid.datasets.split import read_split, require_several_cameras
 from reid.errors import DatasetError
 from reid.evaluation.labels import Exclude

@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
-from reid.datasets.market1501 import Market1501, labels_of
+from reid.datasets.crop import labels_of
+from reid.datasets.market1501 import Market1501
 from reid.errors import VectorError
 from reid.evaluation.labels import Exclude, PeopleLabels
 from reid.evaluation.retrieval import average_precision, evaluate_retrieval, evaluate_scores, inverse_negative_penalty

@@ -6,7 +6,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from reid.bundle import read_bundle
-from reid.datasets.market1501 import labels_of, read_market1501
+from reid.datasets.crop import labels_of
+from reid.datasets.market1501 import read_market1501
 from reid.evaluation.retrieval import PROTOCOL
 from reid.predictors import Embedder
 from tests.evaluation.oracle import slow_retrieval
@@ -31,7 +32,7 @@ def test_training_ends_in_a_bundle_with_a_card_and_a_calibration(trained: Path) 
     assert (bundle.name, bundle.licence, bundle.embedding_size) == ("debug", "CC0", 64)
     assert bundle.metrics["protocol"] == PROTOCOL
     assert bundle.calibration is not None
-    assert bundle.calibration.domain == "generated people, query against gallery"
+    assert bundle.calibration.domain == "generated, query against gallery"
     card = (trained / "bundle" / "card.md").read_text()
     assert bundle.id in card
     assert f"{bundle.metrics['rank_1']:.2%}" in card
@@ -98,7 +99,7 @@ def test_divergence_exits_with_1(trained: Path, tmp_path: Path) -> None:
         (["train", "basline", "--data", "DATA", "--out", "OUT"], "expected a recipe of"),
         (["train", "debug", "--data", "DATA", "--out", "OUT", "--set", "epochs"], "--set: expected FIELD=VALUE"),
         (["train", "debug", "--data", "DATA", "--out", "OUT", "--set", "epoch=1"], "unknown recipe fields ['epoch']"),
-        (["train", "debug", "--data", "OUT", "--out", "OUT"], "expected a folder with bounding_box_train"),
+        (["train", "debug", "--data", "OUT", "--out", "OUT"], "expected labelled crops, got none"),
         (["train", "debug", "--data", "DATA", "--out", "OUT", "--device", "gpu"], "expected a device of auto, cpu"),
         (["train", "light", "--data", "DATA", "--out", "OUT"], "teacher: expected a bundle folder or a .npz"),
         (["evaluate", "--data", "DATA", "--bundle", "nothing"], "expected a bundle folder"),

@@ -12,7 +12,7 @@ from reid.evaluation.labels import Exclude
 from reid.evaluation.match_rate_interval import match_rate_intervals
 from reid.predictors import Embedder
 from trainer.card import score_table
-from trainer.commands.labelled_data import ExcludeOption, LabelledData
+from trainer.commands.labelled_data import Data, ExcludeOption
 from trainer.commands.shared import BundleOption, Device, one_line_errors
 from trainer.evaluation import evaluate_split
 from trainer.protocol import Protocol
@@ -21,7 +21,7 @@ _FALSE_MATCH_RATE = 1e-3
 
 
 def calibrate(
-    data: LabelledData,
+    data: Data,
     out: Annotated[Path, typer.Option(help="The JSON file to write.")],
     bundle: BundleOption = "default",
     exclude: ExcludeOption = Exclude.SAME_CAMERA,

@@ -15,7 +15,7 @@ from reid.datasets.split import read_split
 from reid.evaluation.comparison import Comparison, compare_results
 from reid.evaluation.labels import Exclude
 from reid.evaluation.retrieval import RetrievalResult, evaluate_retrieval
-from trainer.commands.labelled_data import ExcludeOption, LabelledData
+from trainer.commands.labelled_data import Data, ExcludeOption
 from trainer.commands.shared import Device, one_line_errors
 from trainer.embedding_source import embeddings_from
 from trainer.protocol import Protocol
@@ -35,7 +35,7 @@ _SOURCE_HELP = "A bundle (folder or name), or a .npz that `reid-trainer embed` w
 def compare(
     a: Annotated[str, typer.Argument(help=f"The one in use. {_SOURCE_HELP}")],
     b: Annotated[str, typer.Argument(help="The one that may take its place, likewise.")],
-    data: LabelledData,
+    data: Data,
     metric: Annotated[Metric, typer.Option(help="The figure that `--fail-below` looks at.")] = Metric.MEAN_AP,
     fail_below: Annotated[
         float | None,

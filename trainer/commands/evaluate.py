@@ -10,7 +10,7 @@ from reid.datasets.split import read_split
 from reid.evaluation.labels import Exclude
 from reid.evaluation.multi_query import Pooling
 from reid.predictors import Embedder
-from trainer.commands.labelled_data import ExcludeOption, LabelledData
+from trainer.commands.labelled_data import Data, ExcludeOption
 from trainer.commands.shared import BundleOption, Device, one_line_errors, print_figures
 from trainer.evaluation import Evaluation, evaluate_split
 from trainer.protocol import Protocol
@@ -18,7 +18,7 @@ from trainer.report import report_evaluation
 
 
 def evaluate(
-    data: LabelledData,
+    data: Data,
     bundle: BundleOption = "default",
     report: Annotated[Path | None, typer.Option(help="Folder for `report.html` and `report.json`.")] = None,
     pictures: Annotated[

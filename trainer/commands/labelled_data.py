@@ -7,7 +7,7 @@ import typer
 
 from reid.evaluation.labels import Exclude
 
-LabelledData = Annotated[
+Data = Annotated[
     Path,
     typer.Option(
         "--data",

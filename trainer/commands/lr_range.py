@@ -5,13 +5,14 @@ from typing import Annotated
 import torch
 import typer
 
-from reid.datasets.market1501 import read_market1501
 from reid.predictors import resolve_device
-from trainer.commands.shared import Data, Device, one_line_errors, overrides
+from trainer.commands.labelled_data import Data
+from trainer.commands.shared import Device, one_line_errors, overrides
 from trainer.curvature import Curvature, largest_curvature
 from trainer.distributed import World
 from trainer.recipes import RECIPES, recipe_named
 from trainer.tasks.reid import ReidTask
+from trainer.training_data import read_training_data
 
 
 def lr_range(
@@ -34,7 +35,7 @@ def lr_range(
     """
     with one_line_errors():
         chosen = recipe_named(recipe, overrides(set_ or []))
-        task = ReidTask(read_market1501(data).train, chosen, resolve_device(device))
+        task = ReidTask(read_training_data(data).crops, chosen, resolve_device(device))
         curvature = measure(task)
         typer.echo(f"largest curvature {curvature.largest:.4g} (still moving by {curvature.last_change:.1%})")
         typer.echo(f"lazy below {curvature.lazy_below:.3g}, divergent above {curvature.divergent_above:.3g}")

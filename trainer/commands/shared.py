@@ -2,24 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from reid.datasets.market1501 import dataset_root
 from reid.errors import ReidError
 
-Data = Annotated[
-    Path,
-    typer.Option(
-        envvar="REID_DATASETS",
-        help="Market-1501, or a folder in its layout, or the folder that holds it; for `train`, also the word "
-        "`generated`: drawn people.",
-    ),
-]
 BundleOption = Annotated[
     str, typer.Option("--bundle", help="A bundle folder, or the name of a shipped bundle.", show_default=True)
 ]
@@ -46,12 +36,6 @@ def print_figures(figures: dict[str, object]) -> None:
         f"{figures['num_valid_queries']} of {figures['num_queries']} queries count, "
         f"against {figures['num_gallery']} crops"
     )
-
-
-def domain_of(data: Path) -> str:
-    """What to call the people and cameras of a dataset folder: its name stands beside every figure."""
-    name = "generated people" if data == Path("generated") else dataset_root(data).name
-    return f"{name}, query against gallery"
 
 
 def overrides(assignments: list[str]) -> dict[str, str]:

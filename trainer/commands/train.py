@@ -8,14 +8,15 @@ from typing import Annotated
 import typer
 
 from reid.datasets.generated import write_market_folder
-from reid.datasets.market1501 import Market1501, read_market1501
 from reid.predictors import resolve_device
 from trainer.bundling import Origin, export_bundle
-from trainer.commands.shared import Data, Device, domain_of, one_line_errors, overrides, print_figures
+from trainer.commands.labelled_data import Data
+from trainer.commands.shared import Device, one_line_errors, overrides, print_figures
 from trainer.distributed import World, join_world
 from trainer.loop import run
 from trainer.recipes import RECIPES, recipe_named
 from trainer.tasks.reid import ReidTask
+from trainer.training_data import TrainingData, read_training_data
 
 
 def train(
@@ -31,17 +32,18 @@ def train(
     licence: Annotated[str, typer.Option(help="Terms of the training data, for the bundle's card.")] = "not stated",
     notes: Annotated[Path | None, typer.Option(help="A Markdown file to end the bundle's card with.")] = None,
 ) -> None:
-    """Train a recipe on the dataset's training people and write a bundle.
+    """Train a recipe on labelled people, or on drawn ones (`--data generated`), and write a bundle.
 
     A checkpoint is written after every epoch; `--resume` goes on from it and gives the same losses as a run that was
-    never interrupted. At the end the bundle is written to `OUT/bundle` and evaluated on the query and gallery parts.
+    never interrupted. At the end the bundle is written to `OUT/bundle` and evaluated on the query and gallery parts
+    of Market-1501, or on the people of your own that were kept back.
     """
     with one_line_errors():
         chosen = recipe_named(recipe, overrides(set_ or []))
         card_notes = notes.read_text() if notes else ""  # read now: a wrong path must not cost a whole run
         world, own_device = join_world(resolve_device(device))
         dataset = _dataset(data, out, world)
-        task = ReidTask(dataset.train, chosen, own_device)
+        task = ReidTask(dataset.crops, chosen, own_device)
         outcome = run(task, chosen, out, world, resume=resume)
         world.leave()
         if not world.leads:
@@ -50,7 +52,6 @@ def train(
             typer.echo(f"reid-trainer: {outcome.verdict}", err=True)
             raise typer.Exit(1)
         origin = Origin(
-            domain=domain_of(data),
             licence=licence,
             command=shlex.join(["reid-trainer", *sys.argv[1:]]),
             notes=card_notes,
@@ -60,12 +61,12 @@ def train(
         print_figures(bundle.metrics)
 
 
-def _dataset(data: Path, out: Path, world: World) -> Market1501:
-    """Market-1501 at `data`, or for the word `generated`, people drawn now and written below `out`."""
+def _dataset(data: Path, out: Path, world: World) -> TrainingData:
+    """The labelled people at `data`, or for the word `generated`, people drawn now and written below `out`."""
     if data != Path("generated"):
-        return read_market1501(data)
+        return read_training_data(data)
     folder = out / "generated"
     if world.leads and not folder.exists():
         write_market_folder(folder, train_people=16, test_people=16, cameras=2, per_camera=4)
     world.meet()
-    return read_market1501(folder)
+    return read_training_data(folder)

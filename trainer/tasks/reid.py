@@ -10,14 +10,15 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import nn
 
-from reid.datasets.market1501 import Crop, labels_of
-from reid.errors import DatasetError
+from reid.datasets.crop import Crop, labels_of
+from reid.errors import DatasetError, RecipeError
 from reid.evaluation.retrieval import evaluate_retrieval
 from reid.networks.embedding import EmbeddingNetwork, IdentityClassifier
 from reid.precision import Precision, choose_precision
 from reid.predictors import embed_tensor
 from reid.transforms import PreprocessConfig
 from trainer.augment import augment
+from trainer.chimeras import NOBODY, compose, draw_chimeras
 from trainer.distributed import World
 from trainer.held_out import first_people, hold_out
 from trainer.initial_weights import load_initial_weights
@@ -27,7 +28,8 @@ from trainer.pixels import load_pixels
 from trainer.recipes import Recipe
 from trainer.samplers import people_batches, shuffled_batches
 from trainer.schedules import batch_size_at
-from trainer.teachers import teacher_embeddings
+from trainer.teachers import teacher_embeddings, teacher_of_pixels
+from trainer.weight_gradients import use_products
 
 _EVALUATION_BATCH = 128
 
@@ -53,7 +55,7 @@ class IdentityModel(nn.Module):
 class ReidTask:
     """Crops of labelled people; a :class:`~trainer.loop.Task`."""
 
-    def __init__(self, crops: tuple[Crop, ...], recipe: Recipe, device: torch.device) -> None:
+    def __init__(self, crops: Sequence[Crop], recipe: Recipe, device: torch.device) -> None:
         """Take the recipe's part of the crops. Raises :class:`DatasetError` with fewer people than it needs."""
         self.recipe, self.device = recipe, device
         chosen = first_people(crops, recipe.people)
@@ -63,9 +65,12 @@ class ReidTask:
         torch.manual_seed(recipe.seed)
         self.model = IdentityModel(recipe, len(self.pids))
         load_initial_weights(self.network, recipe.initial_weights)
+        if device.type == "cpu":
+            use_products(self.model)
         # torch's types know `to` with a memory format for tensors only.
         self.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.labels = self._labels(self.crops)
+        self.chimeras = draw_chimeras(len(self.crops), recipe.chimeras, recipe.seed)
+        self.labels = np.append(self._labels(self.crops), np.full(len(self.chimeras), NOBODY))
         self.teacher = self._teacher_rows()
         self.precision = Precision.FP32
         self._preprocess: PreprocessConfig | None = None
@@ -78,7 +83,7 @@ class ReidTask:
 
     def steps_per_epoch(self, epoch: int) -> int:
         """Whole batches that the crops fill."""
-        return len(self.crops) // batch_size_at(self.recipe, epoch)
+        return len(self.labels) // batch_size_at(self.recipe, epoch)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """The backbone at its share of the learning rate, neck and classifier at the whole; frozen ones left out."""
@@ -104,7 +109,7 @@ class ReidTask:
         feature, embedding, logits = outputs
         labels, *teacher = targets
         recipe = self.recipe
-        loss = recipe.cross_entropy * F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
+        loss = recipe.cross_entropy * self._cross_entropy(logits, labels)
         if recipe.triplet:
             loss = loss + recipe.triplet * batch_hard_triplet(feature, labels, recipe.triplet_margin)
         if recipe.circle:
@@ -118,8 +123,9 @@ class ReidTask:
         return loss
 
     def top1_error(self, outputs: Tensors, targets: Tensors) -> float:
-        """The share of crops whose most likely person is another."""
-        return float((outputs[2].argmax(1) != targets[0]).float().mean())
+        """The share of people's crops whose most likely person is another."""
+        wrong = (outputs[2].argmax(1) != targets[0]) & (targets[0] != NOBODY)
+        return float(wrong.sum() / _num_people_crops(targets[0]))
 
     def validate(self, model: nn.Module, epoch: int) -> dict[str, float]:
         """Rank-1 and mAP of people held out, loss and top-1 error of crops held out."""
@@ -128,6 +134,13 @@ class ReidTask:
         preprocess = self.recipe.preprocess(epoch)
         with self.precision.autocast(self.device):
             return self._retrieval_figures(model, preprocess) | self._classification_figures(model, preprocess)
+
+    def _cross_entropy(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """The mean over people's crops; 0 for a batch of chimeras only."""
+        total = F.cross_entropy(
+            logits, labels, ignore_index=NOBODY, reduction="sum", label_smoothing=self.recipe.label_smoothing
+        )
+        return total / _num_people_crops(labels)
 
     @torch.inference_mode()
     def _retrieval_figures(self, model: IdentityModel, preprocess: PreprocessConfig) -> dict[str, float]:
@@ -163,7 +176,7 @@ class ReidTask:
         batch_size = batch_size_at(self.recipe, epoch)
         if self.recipe.crops_per_person:
             return people_batches(self.labels, batch_size, self.recipe.crops_per_person, generator)
-        return shuffled_batches(len(self.crops), batch_size, generator)
+        return shuffled_batches(len(self.labels), batch_size, generator)
 
     def _batch(self, positions: torch.Tensor, generator: torch.Generator) -> Batch:
         assert self._preprocess is not None
@@ -174,12 +187,12 @@ class ReidTask:
     def _prepare(self, preprocess: PreprocessConfig) -> None:
         if preprocess == self._preprocess:
             return
-        self._pixels = load_pixels([crop.path for crop in self.crops], preprocess)
+        self._pixels = self._load_pixels(preprocess)
         self._preprocess = preprocess
         self.precision = choose_precision(self.network.eval(), preprocess, self.device)
         self.network.train()
 
-    def _labels(self, crops: tuple[Crop, ...]) -> NDArray[np.int64]:
+    def _labels(self, crops: Sequence[Crop]) -> NDArray[np.int64]:
         """Person numbers → training classes 0…P-1."""
         labels: NDArray[np.int64] = np.searchsorted(self.pids, labels_of(crops).pids)
         return labels
@@ -187,10 +200,31 @@ class ReidTask:
     def _teacher_rows(self) -> torch.Tensor | None:
         if not (self.recipe.teacher_cosine or self.recipe.teacher_pairs):
             return None
-        return teacher_embeddings(Path(self.recipe.teacher), [crop.path for crop in self.crops])
+        teacher = Path(self.recipe.teacher)
+        rows = teacher_embeddings(teacher, [crop.path for crop in self.crops])
+        if self.recipe.teacher_cosine and rows.shape[1] != self.recipe.embedding_size:
+            raise RecipeError(
+                f"teacher_cosine: expected a teacher of the embedding's size {self.recipe.embedding_size}, "
+                f"got one of {rows.shape[1]}; teacher_pairs takes any"
+            )
+        if not len(self.chimeras):
+            return rows
+        largest = self.recipe.preprocess(self.recipe.epochs)
+        composed = self._load_pixels(largest)[len(self.crops) :]
+        return torch.cat([rows, teacher_of_pixels(teacher, composed)])
+
+    def _load_pixels(self, preprocess: PreprocessConfig) -> torch.Tensor:
+        """The crops, then their chimeras."""
+        pixels = load_pixels([crop.path for crop in self.crops], preprocess)
+        return torch.cat([pixels, compose(pixels, self.chimeras)])
 
     def _check_people(self) -> None:
         if len(self.crops) < self.recipe.batch_size:
             raise DatasetError(f"expected at least one batch of {self.recipe.batch_size} crops, got {len(self.crops)}")
         if len(self.pids) < 2:
             raise DatasetError(f"expected at least 2 people to tell apart, got {len(self.pids)}")
+
+
+def _num_people_crops(labels: torch.Tensor) -> torch.Tensor:
+    """How many of a batch are no chimeras, and at least 1, to divide by."""
+    return (labels != NOBODY).sum().clamp(min=1)
