@@ -10,9 +10,10 @@ import hashlib
 import json
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -21,39 +22,51 @@ from torch import nn
 
 from reid.errors import BundleError
 from reid.evaluation.calibration import Calibration
-from reid.networks.embedding import EmbeddingArguments, EmbeddingNetwork
-from reid.transforms import PreprocessConfig
 
-FORMAT_VERSION = 1
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+FORMAT_VERSION = 2
 SHIPPED = Path(__file__).parent / "bundles"
 _FILES = ("bundle.json", "weights.safetensors", "card.md")
 
+Arguments = TypeVar("Arguments", bound="DataclassInstance")
+Preprocess = TypeVar("Preprocess", bound="DataclassInstance")
+Network = TypeVar("Network", bound=nn.Module)
+
 
 @dataclass(frozen=True)
-class Bundle:
+class Kind(Generic[Arguments, Preprocess, Network]):
+    """What a kind of bundle is made of; `name` is the one in `bundle.json`. The kinds there are: :mod:`reid.kinds`."""
+
+    name: str
+    arguments: type[Arguments]
+    preprocess: type[Preprocess]
+    network: Callable[[Arguments], Network]
+
+
+@dataclass(frozen=True)
+class Bundle(Generic[Arguments, Preprocess]):
     """What `bundle.json` says. `id` is the sha256 of weights, network and preprocessing.
 
-    `metrics` maps a figure's name to its value beside the `protocol` it was measured under; `calibration` is of the
-    bundle's own test domain, or None. What changes a vector changes the id; a calibration or a card does not.
+    `labels` are what a classifier tells apart, in the order of its outputs; an embedding has none. `metrics` maps a
+    figure's name to its value beside the `protocol` it was measured under; `calibration` is of the bundle's own test
+    domain, or None. What changes an answer changes the id; a calibration or a card does not.
     """
 
     name: str
-    network: EmbeddingArguments
-    preprocess: PreprocessConfig
+    network: Arguments
+    preprocess: Preprocess
     licence: str
     recipe: dict[str, Any]
     data_sha256: str
     code_commit: str
     metrics: dict[str, Any]
     calibration: Calibration | None
-    kind: str = "embedding"
+    kind: str
+    labels: tuple[str, ...] = ()
     format_version: int = FORMAT_VERSION
     id: str = ""  # known once the weights are written
-
-    @property
-    def embedding_size(self) -> int:
-        """Length D of the vectors this bundle makes."""
-        return self.network.embedding_size
 
 
 def bundle_folder(name_or_path: str | Path | None) -> Path:
@@ -73,21 +86,31 @@ def bundle_folder(name_or_path: str | Path | None) -> Path:
     )
 
 
-def read_bundle(folder: Path) -> Bundle:
-    """Read and verify a bundle's description; the weights are hashed, not loaded. Raises :class:`BundleError`."""
+def bundle_kind(folder: Path) -> str:
+    """The kind that `bundle.json` names; nothing else is read. Raises :class:`BundleError`."""
+    return str(_raw(folder)["kind"])
+
+
+def read_bundle(folder: Path, kind: Kind[Arguments, Preprocess, Any]) -> Bundle[Arguments, Preprocess]:
+    """Read and verify the description of a bundle of this kind; the weights are hashed, not loaded.
+
+    Raises :class:`BundleError`.
+    """
     for name in _FILES:
         if not (folder / name).is_file():
             raise BundleError(f"{folder}: expected the file {name}, which is missing")
-    bundle = _from_json(folder)
-    expected = bundle_id(folder / "weights.safetensors", bundle.network, bundle.preprocess)
+    bundle = _from_json(folder, kind)
+    expected = bundle_id(folder / "weights.safetensors", bundle.network, bundle.preprocess, bundle.labels)
     if bundle.id != expected:
         raise BundleError(f"{folder}: bundle.json says id {bundle.id}, its content has {expected}: it was altered")
     return bundle
 
 
-def load_network(folder: Path, bundle: Bundle) -> EmbeddingNetwork:
+def load_network(
+    folder: Path, bundle: Bundle[Arguments, Preprocess], kind: Kind[Arguments, Preprocess, Network]
+) -> Network:
     """Build the bundle's network and fill it, in float32 and evaluation mode. Raises :class:`BundleError`."""
-    network = EmbeddingNetwork(bundle.network)
+    network = kind.network(bundle.network)
     try:
         tensors = load_file(folder / "weights.safetensors")
     except SafetensorError as error:
@@ -97,7 +120,9 @@ def load_network(folder: Path, bundle: Bundle) -> EmbeddingNetwork:
     return network.eval()
 
 
-def write_bundle(folder: Path, module: nn.Module, description: Bundle, card: str) -> Bundle:
+def write_bundle(
+    folder: Path, module: nn.Module, description: Bundle[Arguments, Preprocess], card: str
+) -> Bundle[Arguments, Preprocess]:
     """Write a complete bundle to `folder`, whole or not at all, and return it.
 
     The returned bundle is `description` with the id that its content has. An existing bundle at that place is replaced.
@@ -107,7 +132,9 @@ def write_bundle(folder: Path, module: nn.Module, description: Bundle, card: str
         draft = Path(temporary) / folder.name
         draft.mkdir()
         save_file(_half_tensors(module), draft / "weights.safetensors")
-        identity = bundle_id(draft / "weights.safetensors", description.network, description.preprocess)
+        identity = bundle_id(
+            draft / "weights.safetensors", description.network, description.preprocess, description.labels
+        )
         bundle = dataclasses.replace(description, id=identity)
         write_description(draft, bundle)
         (draft / "card.md").write_text(card)
@@ -128,7 +155,7 @@ def move_bundle(draft: Path, folder: Path) -> None:
     shutil.rmtree(replaced)
 
 
-def write_description(folder: Path, bundle: Bundle) -> None:
+def write_description(folder: Path, bundle: Bundle[Any, Any]) -> None:
     """Write `bundle.json` alone: for a new calibration or new metrics of the same weights."""
     description = dataclasses.asdict(bundle)
     description["calibration"] = None if bundle.calibration is None else bundle.calibration.to_json()
@@ -137,29 +164,43 @@ def write_description(folder: Path, bundle: Bundle) -> None:
     temporary.replace(folder / "bundle.json")
 
 
-def bundle_id(weights: Path, network: EmbeddingArguments, preprocess: PreprocessConfig) -> str:
-    """Hex sha256 over the weights file, the network's arguments and the preprocessing."""
+def bundle_id(
+    weights: Path, network: "DataclassInstance", preprocess: "DataclassInstance", labels: tuple[str, ...] = ()
+) -> str:
+    """Hex sha256 over the weights file, the network's arguments, the preprocessing and the labels if there are any."""
     digest = hashlib.sha256(weights.read_bytes())
     for part in (network, preprocess):
         digest.update(json.dumps(dataclasses.asdict(part), sort_keys=True).encode())
+    if labels:
+        digest.update(json.dumps(labels).encode())
     return digest.hexdigest()
 
 
-def _from_json(folder: Path) -> Bundle:
+def _raw(folder: Path) -> dict[str, Any]:
     try:
-        raw = json.loads((folder / "bundle.json").read_text())
-    except ValueError as error:
+        raw: dict[str, Any] = json.loads((folder / "bundle.json").read_text())
+    except (ValueError, OSError) as error:
         raise BundleError(f"{folder / 'bundle.json'}: expected JSON, got {error}") from error
     _check_fields(folder, raw)
+    return raw
+
+
+def _from_json(folder: Path, kind: Kind[Arguments, Preprocess, Any]) -> Bundle[Arguments, Preprocess]:
+    raw = _raw(folder)
+    if raw["kind"] != kind.name:
+        raise BundleError(f"{folder}: expected kind {kind.name!r}, got {raw['kind']!r}")
     try:
-        network = EmbeddingArguments(**raw["network"])
-        preprocess = PreprocessConfig(
-            **raw["preprocess"] | {key: tuple(raw["preprocess"][key]) for key in ("mean", "std")}
-        )
+        network = kind.arguments(**_with_tuples(raw["network"]))
+        preprocess = kind.preprocess(**_with_tuples(raw["preprocess"]))
         calibration = None if raw["calibration"] is None else Calibration.from_json(raw["calibration"])
     except (TypeError, ValueError, KeyError) as error:
         raise BundleError(f"{folder / 'bundle.json'}: {error}") from error
-    return Bundle(**raw | {"network": network, "preprocess": preprocess, "calibration": calibration})
+    return Bundle(**_with_tuples(raw) | {"network": network, "preprocess": preprocess, "calibration": calibration})
+
+
+def _with_tuples(fields: dict[str, Any]) -> dict[str, Any]:
+    """JSON has lists only; what is frozen holds tuples."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
 
 
 def _check_fields(folder: Path, raw: Any) -> None:
@@ -172,8 +213,6 @@ def _check_fields(folder: Path, raw: Any) -> None:
         raise BundleError(f"{folder / 'bundle.json'}: missing fields {sorted(missing)}")
     if raw["format_version"] != FORMAT_VERSION:
         raise BundleError(f"{folder}: expected format_version {FORMAT_VERSION}, got {raw['format_version']}")
-    if raw["kind"] != "embedding":
-        raise BundleError(f"{folder}: expected kind 'embedding', got {raw['kind']!r}")
 
 
 def _half_tensors(network: nn.Module) -> dict[str, torch.Tensor]:

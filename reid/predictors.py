@@ -12,8 +12,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
 
-from reid.bundle import Bundle, bundle_folder, load_network, read_bundle
+from reid.bundle import bundle_folder, load_network, read_bundle
 from reid.images import decode_image
+from reid.kinds import EMBEDDING, EmbeddingBundle
 from reid.networks.embedding import EmbeddingNetwork
 from reid.precision import Precision, choose_precision
 
@@ -24,7 +25,7 @@ _BATCH = 32
 class Embedder:
     """An embedding bundle ready to use. Make one with :meth:`load`."""
 
-    def __init__(self, bundle: Bundle, network: EmbeddingNetwork, device: torch.device) -> None:
+    def __init__(self, bundle: EmbeddingBundle, network: EmbeddingNetwork, device: torch.device) -> None:
         self.bundle = bundle
         self.device = device
         # torch's types know `to` with a memory format for tensors only.
@@ -41,8 +42,8 @@ class Embedder:
         is not there.
         """
         folder = bundle_folder(path)
-        bundle = read_bundle(folder)
-        return cls(bundle, load_network(folder, bundle), resolve_device(device))
+        bundle = read_bundle(folder, EMBEDDING)
+        return cls(bundle, load_network(folder, bundle, EMBEDDING), resolve_device(device))
 
     @property
     def bundle_id(self) -> str:
@@ -52,7 +53,7 @@ class Embedder:
     @property
     def dimension(self) -> int:
         """Length D of the vectors."""
-        return self.bundle.embedding_size
+        return self.bundle.network.embedding_size
 
     def embed(self, images: Sequence[bytes | Image.Image]) -> NDArray[np.float32]:
         """Crops (RGB images, or the bytes of JPEG, PNG or WebP files) → (N, D) float32 rows of unit length.

@@ -20,6 +20,7 @@ from reid.datasets.market1501 import Market1501, dataset_root, read_market1501
 from reid.errors import DatasetError
 from reid.evaluation.calibration import Calibration, calibrate
 from reid.evaluation.labels import PeopleLabels
+from reid.kinds import EMBEDDING
 from reid.networks.embedding import EmbeddingArguments, EmbeddingNetwork
 from reid.transforms import PreprocessConfig
 
@@ -43,6 +44,7 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
             code_commit="",
             metrics={},
             calibration=random_calibration(),
+            kind=EMBEDDING.name,
         ),
         "# tiny\n\nUntrained; for tests.\n",
     )

@@ -3,13 +3,13 @@
 import torch
 import torch.nn.functional as F
 
-from trainer.recipes import Recipe
+from trainer.recipes.reid import ReidRecipe
 
 _ERASED_AREA = (0.02, 0.4)
 _ERASED_ASPECT = 0.3
 
 
-def augment(pixels: torch.Tensor, recipe: Recipe, generator: torch.Generator) -> torch.Tensor:
+def augment(pixels: torch.Tensor, recipe: ReidRecipe, generator: torch.Generator) -> torch.Tensor:
     """(B, 3, H, W) uint8 → the same shape and type: flip, pad and crop, random erasing as the recipe says.
 
     Padding and erased areas are black, before normalisation, as in the field's common code for padding.

@@ -1,19 +1,19 @@
 """The page for people beside a bundle: what it is, what it reaches, on what terms, and what its scores mean."""
 
-from reid.bundle import Bundle
 from reid.evaluation.calibration import Calibration
+from reid.kinds import EmbeddingBundle
 from trainer.loop import Outcome
 
 _SCORES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 
 
-def card(bundle: Bundle, outcome: Outcome, *, command: str, notes: str, images_per_second: float) -> str:
+def card(bundle: EmbeddingBundle, outcome: Outcome, *, command: str, notes: str, images_per_second: float) -> str:
     """Markdown of `card.md`. The bundle must have metrics and a calibration; `notes` is free Markdown."""
     assert bundle.calibration is not None
     metrics, recipe = bundle.metrics, bundle.recipe
     return f"""# {bundle.name}
 
-{recipe["backbone"]}, last stride {recipe["last_stride"]}, {bundle.embedding_size}-d embedding, crops of
+{recipe["backbone"]}, last stride {recipe["last_stride"]}, {bundle.network.embedding_size}-d embedding, crops of
 {bundle.preprocess.height_px} × {bundle.preprocess.width_px} px, features of a crop and its mirror image added.
 Bundle id `{bundle.id}`.
 

@@ -7,27 +7,26 @@ from typing import Any
 
 import torch
 
-from trainer.bundling import Origin, export_bundle
+from trainer.bundling import Origin
 from trainer.distributed import World
 from trainer.loop import run
 from trainer.study import Study
-from trainer.tasks.reid import ReidTask
-from trainer.training_data import TrainingData
+from trainer.training import training_of
 
 
-def run_cell(study: Study, cell: int, data: TrainingData, folder: Path, device: torch.device) -> None:
+def run_cell(study: Study, cell: int, data: Path, folder: Path, device: torch.device) -> None:
     """Run a cell, going on from its checkpoint if it has one, and write its result whole or not at all.
 
     A run that diverged is a result too: its verdict says where, and it has no figures.
     """
     recipe = study.cell_recipe(cell)
     place = folder / "runs" / f"cell-{cell:03d}"
-    task = ReidTask(data.crops, recipe, device)
-    outcome = run(task, recipe, place, World(0, 1), resume=True)
+    training = training_of(recipe, data, device)
+    outcome = run(training.task, recipe, place, World(0, 1), resume=True)
     figures: dict[str, Any] = {}
     if outcome.verdict == "finished":
         origin = Origin(licence="not stated", command=f"reid-trainer study {study.name}")
-        figures = export_bundle(place / "bundle", task.network, recipe, outcome, data, origin, device).metrics
+        figures = training.bundle(place / "bundle", outcome, origin).metrics
     _write(
         cell_file(folder, cell),
         {

@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from reid.bundle import Bundle
 from reid.errors import BundleError
+from reid.kinds import EmbeddingBundle
 from reid.networks.embedding import EmbeddingNetwork
 from reid.predictors import embed_tensor
 
@@ -27,7 +27,7 @@ class Target(StrEnum):
 class PixelsToVectors(nn.Module):
     """(B, 3, H, W) uint8 RGB at the bundle's size → (B, D) float32 unit rows."""
 
-    def __init__(self, network: EmbeddingNetwork, bundle: Bundle) -> None:
+    def __init__(self, network: EmbeddingNetwork, bundle: EmbeddingBundle) -> None:
         super().__init__()
         self.network = network
         self.preprocess = bundle.preprocess
@@ -38,7 +38,7 @@ class PixelsToVectors(nn.Module):
         return embed_tensor(self.network, images, flip_average=self.preprocess.flip_average)
 
 
-def export_network(network: EmbeddingNetwork, bundle: Bundle, target: Target, out: Path) -> float:
+def export_network(network: EmbeddingNetwork, bundle: EmbeddingBundle, target: Target, out: Path) -> float:
     """Write `out` (`.onnx`, or `.xml` with its `.bin`) for any batch size; return the least cosine to the bundle.
 
     The file is run on probe pixels, two batch sizes, before it takes its place. Raises :class:`BundleError` when an
@@ -65,7 +65,7 @@ def export_network(network: EmbeddingNetwork, bundle: Bundle, target: Target, ou
     return agreement
 
 
-def _probes(bundle: Bundle) -> torch.Tensor:
+def _probes(bundle: EmbeddingBundle) -> torch.Tensor:
     """Smooth seeded noise at the bundle's size, (B, 3, H, W) uint8."""
     size = (bundle.preprocess.height_px, bundle.preprocess.width_px)
     coarse = torch.rand(_PROBES, 3, 8, 4, generator=torch.Generator().manual_seed(0))

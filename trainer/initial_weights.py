@@ -9,6 +9,7 @@ from torchvision import models
 
 from reid.bundle import load_network, read_bundle
 from reid.errors import RecipeError
+from reid.kinds import EMBEDDING
 from reid.networks.embedding import EmbeddingNetwork
 
 
@@ -27,7 +28,7 @@ def load_initial_weights(network: EmbeddingNetwork, source: str) -> None:
     elif source.startswith("timm:"):
         _fill(network.backbone, _timm(source.removeprefix("timm:")), source)
     elif (path / "bundle.json").is_file():
-        _fill(network, load_network(path, read_bundle(path)).state_dict(), source)
+        _fill(network, load_network(path, read_bundle(path, EMBEDDING), EMBEDDING).state_dict(), source)
     elif path.is_file():
         _fill(network.backbone, _without_classifier(torch.load(path, weights_only=True)), source)
     else:

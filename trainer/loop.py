@@ -18,7 +18,7 @@ from reid.precision import Precision
 from trainer.checkpoint import load_checkpoint, save_checkpoint
 from trainer.distributed import World
 from trainer.logs import EpochLog, Progress
-from trainer.recipes import Recipe
+from trainer.recipes.run import RunRecipe
 from trainer.schedules import learning_rate_factor
 
 Tensors = tuple[torch.Tensor, ...]
@@ -79,7 +79,7 @@ class Outcome:
     final_loss: float
 
 
-def run(task: Task, recipe: Recipe, folder: Path, world: World, *, resume: bool) -> Outcome:
+def run(task: Task, recipe: RunRecipe, folder: Path, world: World, *, resume: bool) -> Outcome:
     """Train to the recipe's last epoch, with a checkpoint after each; logs and `outcome.json` lie in `folder`.
 
     With `resume`, go on from `folder/checkpoint.pt` if there is one: an interrupted run then gives the same losses as
@@ -97,7 +97,7 @@ def run(task: Task, recipe: Recipe, folder: Path, world: World, *, resume: bool)
 
 
 class _Run:
-    def __init__(self, task: Task, recipe: Recipe, checkpoint: Path, world: World) -> None:
+    def __init__(self, task: Task, recipe: RunRecipe, checkpoint: Path, world: World) -> None:
         self.task, self.recipe, self.checkpoint, self.world = task, recipe, checkpoint, world
         self.recipe_json = json.loads(json.dumps(dataclasses.asdict(recipe)))
         self.optimiser = _optimiser(recipe, task.parameter_groups())
@@ -227,7 +227,7 @@ def _average(model: nn.Module, decay: float) -> AveragedModel | None:
     return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)  # type: ignore[no-untyped-call]
 
 
-def _optimiser(recipe: Recipe, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+def _optimiser(recipe: RunRecipe, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
     decay = recipe.weight_decay
     match recipe.optimiser:
         case "sgd":

@@ -7,18 +7,18 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from reid.bundle import Bundle
 from reid.evaluation.cameras import evaluate_camera_pairs
 from reid.evaluation.hardest import HardQuery, hardest_queries
 from reid.evaluation.hygiene import examine
 from reid.evaluation.report import Report, write_report
+from reid.kinds import EmbeddingBundle
 from trainer.evaluation import Evaluation
 from trainer.pixels import read_crop
 
 _PICTURE_WIDTH_PX, _PICTURE_HEIGHT_PX = 64, 128
 
 
-def report_evaluation(folder: Path, evaluation: Evaluation, bundle: Bundle, *, pictures: bool) -> None:
+def report_evaluation(folder: Path, evaluation: Evaluation, bundle: EmbeddingBundle, *, pictures: bool) -> None:
     """Write `report.html` and `report.json` to `folder`; with `pictures`, the crops of the hardest queries too."""
     split = evaluation.split
     gallery_rows = split.gallery[split.labels[split.gallery].without_junk()]

@@ -4,10 +4,10 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from trainer.recipes import Recipe
+from trainer.recipes.run import RunRecipe
 
 
-def learning_rate_factor(recipe: Recipe, epoch: float, weight_norms: Sequence[float] = ()) -> float:
+def learning_rate_factor(recipe: RunRecipe, epoch: float, weight_norms: Sequence[float] = ()) -> float:
     """Share of the recipe's learning rate at an epoch (fractional, from 0): warm-up, then the recipe's schedule.
 
     Warm-up rises linearly from `warmup_factor`. `step` multiplies by `gamma` at each milestone epoch, `cosine` falls
@@ -42,7 +42,7 @@ def bounces_ended(weight_norms: Sequence[float]) -> int:
     return sum(step < 0 for step in turns[first_minimum:])
 
 
-def batch_size_at(recipe: Recipe, epoch: int) -> int:
+def batch_size_at(recipe: RunRecipe, epoch: int) -> int:
     """Crops a batch at an epoch: `batch_size`, multiplied by each factor of `batch_growth` whose epoch has come.
 
     The growing batch of Lee et al. 2019: the noise of a small batch early, the speed of a large one late.

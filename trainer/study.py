@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from reid.errors import RecipeError
-from trainer.recipes import RECIPES, Recipe, recipe_with
+from trainer.recipes.catalogue import RECIPES, recipe_with
+from trainer.recipes.run import RunRecipe
 
 _SEEDS = (0, 1, 2)
 
@@ -32,7 +33,7 @@ class Study:
         grid = [dict(zip(self.axes, values, strict=True)) for values in itertools.product(*self.axes.values())]
         return [{**point, **axes} for point in self.points for axes in grid]
 
-    def cell_recipe(self, cell: int) -> Recipe:
+    def cell_recipe(self, cell: int) -> RunRecipe:
         """The complete recipe of a cell. Raises :class:`RecipeError` for fields and values that do not exist."""
         return recipe_with(RECIPES[self.recipe], {**self.fixed, **self.cells()[cell]})
 

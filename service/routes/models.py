@@ -26,7 +26,7 @@ def list_models(query: Annotated[Read, Query()], core: CoreOf, actor: ActorOf) -
         name=bundle.name,
         kind=bundle.kind,
         active=True,
-        embedding_size=bundle.embedding_size,
+        embedding_size=bundle.network.embedding_size,
         licence=bundle.licence,
         metrics=bundle.metrics,
         sightings=core.gallery.indexed(rows),

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from reid.datasets.market1501 import read_market1501
 from trainer.distributed import join_world
-from trainer.recipes import DEBUG
+from trainer.recipes.reid import DEBUG
 from trainer.tasks.reid import ReidTask
 
 

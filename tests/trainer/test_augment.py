@@ -3,7 +3,7 @@ import dataclasses
 import torch
 
 from trainer.augment import augment
-from trainer.recipes import DEBUG
+from trainer.recipes.reid import DEBUG
 
 PLAIN = dataclasses.replace(DEBUG, flip=0.0, pad_px=0, erasing=0.0)
 

@@ -12,7 +12,7 @@ from reid.predictors import Embedder
 from reid.transforms import PreprocessConfig
 from trainer.chimeras import NOBODY, Chimeras, compose, draw_chimeras
 from trainer.distributed import World
-from trainer.recipes import DEBUG
+from trainer.recipes.reid import DEBUG
 from trainer.tasks.reid import ReidTask
 from trainer.training_data import read_training_data
 

@@ -9,6 +9,7 @@ from reid.bundle import read_bundle
 from reid.datasets.crop import labels_of
 from reid.datasets.market1501 import read_market1501
 from reid.evaluation.retrieval import PROTOCOL
+from reid.kinds import EMBEDDING
 from reid.predictors import Embedder
 from tests.evaluation.oracle import slow_retrieval
 from trainer.cli import app
@@ -28,8 +29,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_training_ends_in_a_bundle_with_a_card_and_a_calibration(trained: Path) -> None:
-    bundle = read_bundle(trained / "bundle")
-    assert (bundle.name, bundle.licence, bundle.embedding_size) == ("debug", "CC0", 64)
+    bundle = read_bundle(trained / "bundle", EMBEDDING)
+    assert (bundle.name, bundle.licence, bundle.network.embedding_size) == ("debug", "CC0", 64)
     assert bundle.metrics["protocol"] == PROTOCOL
     assert bundle.calibration is not None
     assert bundle.calibration.domain == "generated, query against gallery"
@@ -39,7 +40,7 @@ def test_training_ends_in_a_bundle_with_a_card_and_a_calibration(trained: Path) 
 
 
 def test_training_is_worth_more_than_chance(trained: Path) -> None:
-    assert read_bundle(trained / "bundle").metrics["rank_1"] > 0.4  # of 16 people
+    assert read_bundle(trained / "bundle", EMBEDDING).metrics["rank_1"] > 0.4  # of 16 people
 
 
 def test_what_is_evaluated_is_what_is_served(trained: Path, tmp_path: Path) -> None:
@@ -58,7 +59,7 @@ def test_what_is_evaluated_is_what_is_served(trained: Path, tmp_path: Path) -> N
     assert figures["mean_ap_trapezoid"] == pytest.approx(expected.mean_ap_trapezoid, abs=1e-6)
     assert [figures[f"rank_{k}"] for k in (1, 5, 10)] == pytest.approx([expected.rank_k[k] for k in (1, 5, 10)])
     assert figures["num_valid_queries"] == expected.num_valid_queries == figures["num_queries"]
-    assert figures["bundle_id"] == embedder.bundle_id == read_bundle(bundle).id
+    assert figures["bundle_id"] == embedder.bundle_id == read_bundle(bundle, EMBEDDING).id
     assert f"{figures['rank_1']:.2%}" in result.output
 
 
@@ -81,7 +82,7 @@ def test_a_students_teacher_may_be_a_file_of_embeddings(trained: Path, tmp_path:
     flags = [part for field, value in overrides.items() for part in ("--set", f"{field}={value}")]
     result = invoke("train", "debug", "--data", data, "--out", tmp_path / "student", *flags)
     assert result.exit_code == 0, result.output
-    recipe = read_bundle(tmp_path / "student" / "bundle").recipe
+    recipe = read_bundle(tmp_path / "student" / "bundle", EMBEDDING).recipe
     assert recipe["teacher"] == "teacher.npz"  # the file's name and not this machine's path
 
 

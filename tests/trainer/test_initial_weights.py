@@ -5,6 +5,7 @@ import torch
 
 from reid.bundle import load_network, read_bundle
 from reid.errors import RecipeError
+from reid.kinds import EMBEDDING
 from reid.networks.embedding import EmbeddingArguments, EmbeddingNetwork
 from trainer.initial_weights import load_initial_weights
 
@@ -35,7 +36,7 @@ def test_a_file_fills_the_backbone_and_leaves_the_neck(tmp_path: Path) -> None:
 def test_a_bundle_fills_everything(tiny_bundle: Path) -> None:
     fresh = network(1)
     load_initial_weights(fresh, str(tiny_bundle))
-    expected = load_network(tiny_bundle, read_bundle(tiny_bundle)).state_dict()
+    expected = load_network(tiny_bundle, read_bundle(tiny_bundle, EMBEDDING), EMBEDDING).state_dict()
     assert all(torch.equal(tensor, expected[name]) for name, tensor in fresh.state_dict().items())
 
 

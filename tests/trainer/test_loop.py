@@ -17,7 +17,7 @@ from trainer.checkpoint import load_checkpoint, save_checkpoint
 from trainer.distributed import World
 from trainer.held_out import hold_out
 from trainer.loop import run
-from trainer.recipes import DEBUG, Recipe
+from trainer.recipes.reid import DEBUG, ReidRecipe
 from trainer.tasks.reid import ReidTask
 
 SMALL = dataclasses.replace(DEBUG, epochs=3, warmup_epochs=0, hold_out_people=2, batch_size=8)
@@ -29,7 +29,7 @@ def losses(folder: Path) -> list[float]:
     return [json.loads(line)["loss"] for line in (folder / "log.jsonl").read_text().splitlines()]
 
 
-def train(root: Path, recipe: Recipe, folder: Path, *, resume: bool = False) -> str:
+def train(root: Path, recipe: ReidRecipe, folder: Path, *, resume: bool = False) -> str:
     return run(ReidTask(read_market1501(root).train, recipe, CPU), recipe, folder, ALONE, resume=resume).verdict
 
 

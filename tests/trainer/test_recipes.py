@@ -5,11 +5,13 @@ import pytest
 import torch
 
 from reid.errors import RecipeError
-from trainer.recipes import BASELINE, PAPER, RECIPES, STRONG, Recipe, recipe_from_json, recipe_named
+from trainer.recipes.catalogue import RECIPES, recipe_named
+from trainer.recipes.fields import recipe_from_json
+from trainer.recipes.reid import BASELINE, PAPER, STRONG, ReidRecipe
 from trainer.schedules import bounces_ended, learning_rate_factor
 
 
-def rates(recipe: Recipe) -> list[float]:
+def rates(recipe: ReidRecipe) -> list[float]:
     """The learning rate at the start of every epoch."""
     return [recipe.learning_rate * learning_rate_factor(recipe, epoch) for epoch in range(recipe.epochs)]
 
@@ -84,7 +86,7 @@ def test_single_fields_are_overridden_by_text() -> None:
 @pytest.mark.parametrize("name", sorted(RECIPES))
 def test_every_recipe_survives_json(name: str) -> None:
     recipe = RECIPES[name]
-    assert recipe_from_json(json.loads(json.dumps(dataclasses.asdict(recipe)))) == recipe
+    assert recipe_from_json(type(recipe), json.loads(json.dumps(dataclasses.asdict(recipe)))) == recipe
 
 
 @pytest.mark.parametrize(
@@ -114,4 +116,4 @@ def test_a_recipe_that_does_not_exist_is_refused() -> None:
     with pytest.raises(RecipeError, match=r"expected a recipe of .*'baseline'.*, got 'base'"):
         recipe_named("base")
     with pytest.raises(RecipeError, match="unknown recipe fields \\['gama'\\]"):
-        recipe_from_json(dataclasses.asdict(BASELINE) | {"gama": 1})
+        recipe_from_json(ReidRecipe, dataclasses.asdict(BASELINE) | {"gama": 1})

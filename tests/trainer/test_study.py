@@ -8,7 +8,7 @@ import pytest
 from reid.errors import RecipeError
 from tests.trainer.test_cli import invoke
 from trainer.published import published
-from trainer.recipes import PAPER
+from trainer.recipes.reid import PAPER
 from trainer.study import BATCH_SIZE, BATCH_SIZE_WITH_RATE, LEARNING_RATE, Study, study_named
 from trainer.study_report import markdown, points_of
 

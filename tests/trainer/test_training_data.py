@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 from reid.bundle import read_bundle
 from reid.datasets.market1501 import read_market1501
 from reid.errors import DatasetError
+from reid.kinds import EMBEDDING
 from trainer.cli import app
 from trainer.training_data import read_training_data
 
@@ -69,7 +70,7 @@ def test_an_operator_trains_on_their_own_people(own_people: Path, tmp_path: Path
     flags = ["--set", "epochs=1", "--set", "warmup_epochs=0"]
     result = CliRunner().invoke(app, ["train", "debug", "--data", str(own_people), "--out", str(out), *flags])
     assert result.exit_code == 0, result.output
-    bundle = read_bundle(out / "bundle")
+    bundle = read_bundle(out / "bundle", EMBEDDING)
     assert bundle.calibration is not None
     assert bundle.calibration.domain == "shop, people kept back, every crop against the others"
     assert bundle.metrics["protocol"].startswith("every crop asks, single query: same person and camera dropped")

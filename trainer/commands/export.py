@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from reid.bundle import bundle_folder, load_network, read_bundle
+from reid.kinds import EMBEDDING
 from trainer.commands.shared import BundleOption, one_line_errors
 from trainer.export import Target, export_network
 
@@ -23,7 +24,7 @@ def export(
     """
     with one_line_errors():
         folder = bundle_folder(bundle)
-        described = read_bundle(folder)
-        agreement = export_network(load_network(folder, described), described, to, out)
+        described = read_bundle(folder, EMBEDDING)
+        agreement = export_network(load_network(folder, described, EMBEDDING), described, to, out)
         size = described.preprocess
         typer.echo(f"{out}: crops of {size.height_px} × {size.width_px} px; least cosine to the bundle {agreement:.6f}")

@@ -10,9 +10,10 @@ from trainer.commands.labelled_data import Data
 from trainer.commands.shared import Device, one_line_errors, overrides
 from trainer.curvature import Curvature, largest_curvature
 from trainer.distributed import World
-from trainer.recipes import RECIPES, recipe_named
-from trainer.tasks.reid import ReidTask
-from trainer.training_data import read_training_data
+from trainer.loop import Task
+from trainer.recipes.catalogue import RECIPES, recipe_named
+from trainer.recipes.run import RunRecipe
+from trainer.training import training_of
 
 
 def lr_range(
@@ -35,24 +36,24 @@ def lr_range(
     """
     with one_line_errors():
         chosen = recipe_named(recipe, overrides(set_ or []))
-        task = ReidTask(read_training_data(data).crops, chosen, resolve_device(device))
-        curvature = measure(task)
+        task = training_of(chosen, data, resolve_device(device)).task
+        curvature = measure(task, chosen)
         typer.echo(f"largest curvature {curvature.largest:.4g} (still moving by {curvature.last_change:.1%})")
         typer.echo(f"lazy below {curvature.lazy_below:.3g}, divergent above {curvature.divergent_above:.3g}")
         for judged in rate or [chosen.learning_rate]:
             typer.echo(f"{judged:g}: {curvature.phase(judged)}")
 
 
-def measure(task: ReidTask) -> Curvature:
+def measure(task: Task, recipe: RunRecipe) -> Curvature:
     """λ₀ of the task's loss on its first batch, each parameter at its group's share of the rate."""
     batch = next(task.batches(0, World(0, 1)))
     groups = task.parameter_groups()
     parameters = [parameter for group in groups for parameter in group["params"]]
-    shares = [group["lr"] / task.recipe.learning_rate for group in groups for _ in group["params"]]
+    shares = [group["lr"] / recipe.learning_rate for group in groups for _ in group["params"]]
     task.model.train()
 
     def loss() -> torch.Tensor:
-        torch.manual_seed(task.recipe.seed)  # the same dropout for every product
+        torch.manual_seed(recipe.seed)  # the same dropout for every product
         return task.loss(task.model(batch.inputs), batch.targets)
 
     return largest_curvature(loss, parameters, shares)

@@ -12,7 +12,6 @@ from trainer.commands.shared import Device, one_line_errors
 from trainer.queue import CellQueue
 from trainer.study import SCALES, STUDIES, Study, study_named
 from trainer.study_report import write_study_report
-from trainer.training_data import read_training_data
 
 Name = Annotated[str, typer.Argument(help=f"One of: {', '.join(sorted(STUDIES))}; or a JSON file.")]
 Out = Annotated[Path, typer.Option(help="Folder for the cells' results, their runs, the table and the pictures.")]
@@ -55,7 +54,6 @@ def _queue(study: Study, out: Path, storage: str) -> CellQueue:
 
 
 def _work(study: Study, queue: CellQueue, data: Path, out: Path, device: str) -> None:
-    dataset = read_training_data(data)
     for cell in queue.take():
         if not cell_file(out, cell).exists():
-            run_cell(study, cell, dataset, out, resolve_device(device))
+            run_cell(study, cell, data, out, resolve_device(device))

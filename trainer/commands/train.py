@@ -9,14 +9,13 @@ import typer
 
 from reid.datasets.generated import write_market_folder
 from reid.predictors import resolve_device
-from trainer.bundling import Origin, export_bundle
+from trainer.bundling import Origin
 from trainer.commands.labelled_data import Data
 from trainer.commands.shared import Device, one_line_errors, overrides, print_figures
 from trainer.distributed import World, join_world
 from trainer.loop import run
-from trainer.recipes import RECIPES, recipe_named
-from trainer.tasks.reid import ReidTask
-from trainer.training_data import TrainingData, read_training_data
+from trainer.recipes.catalogue import RECIPES, recipe_named
+from trainer.training import training_of
 
 
 def train(
@@ -42,9 +41,8 @@ def train(
         chosen = recipe_named(recipe, overrides(set_ or []))
         card_notes = notes.read_text() if notes else ""  # read now: a wrong path must not cost a whole run
         world, own_device = join_world(resolve_device(device))
-        dataset = _dataset(data, out, world)
-        task = ReidTask(dataset.crops, chosen, own_device)
-        outcome = run(task, chosen, out, world, resume=resume)
+        training = training_of(chosen, _folder(data, out, world), own_device)
+        outcome = run(training.task, chosen, out, world, resume=resume)
         world.leave()
         if not world.leads:
             return
@@ -56,17 +54,17 @@ def train(
             command=shlex.join(["reid-trainer", *sys.argv[1:]]),
             notes=card_notes,
         )
-        bundle = export_bundle(out / "bundle", task.network, chosen, outcome, dataset, origin, own_device)
+        bundle = training.bundle(out / "bundle", outcome, origin)
         typer.echo(f"bundle {bundle.id[:12]} in {out / 'bundle'}")
         print_figures(bundle.metrics)
 
 
-def _dataset(data: Path, out: Path, world: World) -> TrainingData:
-    """The labelled people at `data`, or for the word `generated`, people drawn now and written below `out`."""
+def _folder(data: Path, out: Path, world: World) -> Path:
+    """`data` itself, or for the word `generated`, people drawn now and written below `out`."""
     if data != Path("generated"):
-        return read_training_data(data)
+        return data
     folder = out / "generated"
     if world.leads and not folder.exists():
         write_market_folder(folder, train_people=16, test_people=16, cameras=2, per_camera=4)
     world.meet()
-    return read_training_data(folder)
+    return folder

@@ -25,7 +25,7 @@ from trainer.initial_weights import load_initial_weights
 from trainer.loop import Batch, Tensors
 from trainer.losses import CentreLoss, batch_hard_triplet, circle, teacher_cosine, teacher_pairs
 from trainer.pixels import load_pixels
-from trainer.recipes import Recipe
+from trainer.recipes.reid import ReidRecipe
 from trainer.samplers import people_batches, shuffled_batches
 from trainer.schedules import batch_size_at
 from trainer.teachers import teacher_embeddings, teacher_of_pixels
@@ -37,7 +37,7 @@ _EVALUATION_BATCH = 128
 class IdentityModel(nn.Module):
     """The embedding network, and the classifier and class centres that only training needs."""
 
-    def __init__(self, recipe: Recipe, num_people: int) -> None:
+    def __init__(self, recipe: ReidRecipe, num_people: int) -> None:
         super().__init__()
         self.network = EmbeddingNetwork(recipe.network)
         self.classifier = IdentityClassifier(
@@ -55,7 +55,7 @@ class IdentityModel(nn.Module):
 class ReidTask:
     """Crops of labelled people; a :class:`~trainer.loop.Task`."""
 
-    def __init__(self, crops: Sequence[Crop], recipe: Recipe, device: torch.device) -> None:
+    def __init__(self, crops: Sequence[Crop], recipe: ReidRecipe, device: torch.device) -> None:
         """Take the recipe's part of the crops. Raises :class:`DatasetError` with fewer people than it needs."""
         self.recipe, self.device = recipe, device
         chosen = first_people(crops, recipe.people)

@@ -1,0 +1,1 @@
+"""Complete, named, frozen recipes: everything a run depends on besides its data."""

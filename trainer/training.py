@@ -1,0 +1,36 @@
+"""From a recipe and data to a task that the loop can run and a bundle at its end, whatever the kind of model."""
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from reid.bundle import Bundle
+from trainer.bundling import Origin
+from trainer.loop import Outcome, Task
+from trainer.recipes.reid import ReidRecipe
+from trainer.recipes.run import RunRecipe
+from trainer.training_data import read_training_data
+from trainer.trainings.reid import ReidTraining
+
+
+class Training(Protocol):
+    """What commands and studies ask of a kind of model."""
+
+    @property
+    def task(self) -> Task:
+        """What the loop runs."""
+        ...
+
+    def bundle(self, folder: Path, outcome: Outcome, origin: Origin) -> Bundle[Any, Any]:
+        """Write what was learned as an evaluated bundle, whole or not at all, and return it."""
+        ...
+
+
+def training_of(recipe: RunRecipe, data: Path, device: torch.device) -> Training:
+    """Read the data that the recipe's kind wants. Raises :class:`~reid.errors.ReidError` for what cannot be trained."""
+    match recipe:
+        case ReidRecipe():
+            return ReidTraining(recipe, read_training_data(data), device)
+        case _:
+            raise AssertionError(f"no training for {type(recipe).__name__}")

@@ -1,0 +1,1 @@
+"""A run from data to bundle, a module for each kind of model."""
