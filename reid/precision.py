@@ -9,8 +9,8 @@ from enum import StrEnum
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 
-from reid.networks.embedding import EmbeddingNetwork
 from reid.transforms import PreprocessConfig
 
 MIN_AGREEMENT = 0.999
@@ -40,8 +40,8 @@ def native_half(device: torch.device) -> Precision:
 
 
 @torch.inference_mode()
-def choose_precision(network: EmbeddingNetwork, preprocess: PreprocessConfig, device: torch.device) -> Precision:
-    """The device's half precision if probe images embed to within cosine 0.999 of fp32, else fp32.
+def choose_precision(network: nn.Module, preprocess: PreprocessConfig, device: torch.device) -> Precision:
+    """The device's half precision if its answers to probe images are within cosine 0.999 of fp32's, else fp32.
 
     A network in evaluation mode on `device`. The probes are smooth seeded noise, so the choice is the same at every
     start on the same machine.
@@ -50,7 +50,7 @@ def choose_precision(network: EmbeddingNetwork, preprocess: PreprocessConfig, de
     if half is Precision.FP32:
         return half
     generator = torch.Generator().manual_seed(0)
-    coarse = torch.rand(_PROBES, 3, 8, 4, generator=generator)
+    coarse = torch.rand(_PROBES, preprocess.channels, 8, 4, generator=generator)
     size = (preprocess.height_px, preprocess.width_px)
     pixels = F.interpolate(coarse, size, mode="bilinear").mul(255).to(torch.uint8).to(device)
     images = preprocess.normalise(pixels)

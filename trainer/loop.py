@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from reid.errors import CheckpointError
+from reid.errors import CheckpointError, RecipeError
 from reid.precision import Precision
 from trainer.checkpoint import load_checkpoint, save_checkpoint
 from trainer.distributed import World
@@ -105,6 +105,7 @@ class _Run:
         self.scaler = torch.amp.GradScaler(task.device.type, enabled=task.device.type == "cuda")
         self.average = _average(task.model, recipe.average_decay)
         self.weight_norms: list[float] = []
+        self.best: dict[str, Any] | None = None  # epoch, loss and weights of the lowest validation loss so far
         self.log = EpochLog(checkpoint.parent, self.recipe_json)
         self.seconds_before = 0.0
         self.started = time.monotonic()
@@ -119,18 +120,19 @@ class _Run:
 
     def to_the_end(self) -> Outcome:
         with Progress(self.recipe.epochs, shown=self.world.leads) as progress:
-            for epoch in range(len(self.log.epochs), self.recipe.epochs):
+            while len(self.log.epochs) < self.recipe.epochs and not self._out_of_patience():
+                epoch = len(self.log.epochs)
                 figures, wrong_step = self._train_epoch(epoch, progress)
                 if wrong_step is not None:
                     return self._outcome(f"diverged at epoch {epoch + 1}, step {wrong_step + 1}", figures["loss"])
                 self.weight_norms.append(_weight_norm(self.task.model))
                 figures |= self.task.validate(self.judged, epoch) if self.world.leads else {}
                 self.log.append({"epoch": epoch + 1, "seconds": round(self._seconds(), 1), **figures})
+                self._keep_best(figures)
                 if self.world.leads:
                     self._save()
                     self.log.write()
-        if self.average is not None:
-            self.task.model.load_state_dict(self.average.module.state_dict())
+        self.task.model.load_state_dict(self.judged.state_dict() if self.best is None else self.best["model"])
         return self._outcome("finished", self.log.epochs[-1]["loss"])
 
     def _train_epoch(self, epoch: int, progress: Progress) -> tuple[dict[str, float], int | None]:
@@ -184,6 +186,18 @@ class _Run:
         if self.average is not None:
             self.average.update_parameters(self.task.model)
 
+    def _keep_best(self, figures: dict[str, float]) -> None:
+        if not self.recipe.patience:
+            return
+        if "validation_loss" not in figures:
+            raise RecipeError("patience: expected a recipe that holds something back to watch, got no validation loss")
+        if self.best is None or figures["validation_loss"] < self.best["loss"]:
+            weights = {name: tensor.clone() for name, tensor in self.judged.state_dict().items()}
+            self.best = {"epoch": len(self.log.epochs), "loss": figures["validation_loss"], "model": weights}
+
+    def _out_of_patience(self) -> bool:
+        return self.best is not None and len(self.log.epochs) - self.best["epoch"] >= self.recipe.patience
+
     def _seconds(self) -> float:
         return self.seconds_before + time.monotonic() - self.started
 
@@ -192,6 +206,7 @@ class _Run:
             "recipe": self.recipe_json,
             "epochs": self.log.epochs,
             "weight_norms": self.weight_norms,
+            "best": self.best,
             "seconds": self._seconds(),
             "model": self.task.model.state_dict(),
             "average": None if self.average is None else self.average.state_dict(),
@@ -209,6 +224,7 @@ class _Run:
         self.scaler.load_state_dict(state["scaler"])
         self.log.epochs = state["epochs"]
         self.weight_norms = state["weight_norms"]
+        self.best = state["best"]
         self.seconds_before = state["seconds"]
 
     def _outcome(self, verdict: str, loss: float) -> Outcome:

@@ -3,9 +3,14 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
+from reid.evaluation.classification import row_normalised
+
+_SHOWN_SHARE = 0.005
 _PANELS = (
     ("loss", ("loss", "validation_loss")),
     ("top-1 error, %", ("top1_error", "validation_error")),
@@ -55,4 +60,21 @@ def draw_losses(path: Path, title: str, curves: Mapping[str, Sequence[Sequence[f
     axes.set(xlabel="epoch", ylabel="loss", title=title)
     axes.grid(alpha=0.3)
     axes.legend()
+    figure.savefig(path, dpi=100)
+
+
+def draw_confusion(path: Path, title: str, confusion: NDArray[np.int64], labels: Sequence[str]) -> None:
+    """Draw a row-normalised confusion matrix (L, L) to a PNG: rows are true labels, shares in the cells."""
+    side = max(4.0, 0.45 * len(labels) + 2)
+    figure = Figure(figsize=(side, side), layout="constrained")
+    axes = figure.subplots()
+    shares = row_normalised(confusion)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), share in np.ndenumerate(shares):
+        if share >= _SHOWN_SHARE:
+            colour = "white" if share > 0.5 else "black"
+            axes.text(column, row, f"{share:.2f}", ha="center", va="center", fontsize=7, color=colour)
+    axes.set_xticks(range(len(labels)), list(labels), rotation=90 if max(map(len, labels)) > 2 else 0)
+    axes.set_yticks(range(len(labels)), list(labels))
+    axes.set(xlabel="predicted", ylabel="true", title=title)
     figure.savefig(path, dpi=100)

@@ -6,11 +6,14 @@ from typing import Any, Protocol
 import torch
 
 from reid.bundle import Bundle
+from reid.datasets.classes import read_classes
 from trainer.bundling import Origin
 from trainer.loop import Outcome, Task
+from trainer.recipes.classifiers import ClassifierRecipe
 from trainer.recipes.reid import ReidRecipe
 from trainer.recipes.run import RunRecipe
 from trainer.training_data import read_training_data
+from trainer.trainings.classifiers import ClassifierTraining
 from trainer.trainings.reid import ReidTraining
 
 
@@ -32,5 +35,7 @@ def training_of(recipe: RunRecipe, data: Path, device: torch.device) -> Training
     match recipe:
         case ReidRecipe():
             return ReidTraining(recipe, read_training_data(data), device)
+        case ClassifierRecipe():
+            return ClassifierTraining(recipe, read_classes(data), data.resolve().stem, device)
         case _:
             raise AssertionError(f"no training for {type(recipe).__name__}")

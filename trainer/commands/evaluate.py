@@ -6,12 +6,17 @@ from typing import Annotated
 
 import typer
 
+from reid.bundle import bundle_folder, bundle_kind
+from reid.datasets.classes import read_classes
 from reid.datasets.split import read_split
 from reid.evaluation.labels import Exclude
 from reid.evaluation.multi_query import Pooling
-from reid.predictors import Embedder
+from reid.kinds import CLASSIFIER, EMBEDDING
+from reid.predictors import Embedder, ImageClassifier
+from trainer.classification import classify, judged_part
+from trainer.commands.figures import print_figures
 from trainer.commands.labelled_data import Data, ExcludeOption
-from trainer.commands.shared import BundleOption, Device, one_line_errors, print_figures
+from trainer.commands.shared import BundleOption, Device, one_line_errors
 from trainer.evaluation import Evaluation, evaluate_split
 from trainer.protocol import Protocol
 from trainer.report import report_evaluation
@@ -34,13 +39,20 @@ def evaluate(
     ] = False,
     device: Device = "auto",
 ) -> None:
-    """Print Rank-1/5/10, mAP and mINP of a bundle on labelled crops.
+    """Print Rank-1/5/10, mAP and mINP of an embedding on labelled crops, or a classifier's accuracy on labelled images.
 
     Two formulas of mAP are in use and differ by up to a point, so both are printed. Embedding speed and the time that
     the metrics took are printed apart. Market-1501 has a query part; elsewhere every crop asks for its person among all
-    the others.
+    the others. A classifier is judged on its own test part where the data is what it was trained on, else on all.
     """
     with one_line_errors():
+        if bundle_kind(bundle_folder(bundle)) == CLASSIFIER.name:
+            if report or rerank or multi_query:
+                raise ValueError(
+                    f"expected an embedding bundle for --report, --rerank or --multi-query, got {bundle!r}"
+                )
+            _evaluate_classifier(data, bundle, json_, device)
+            return
         _check_report(report, pictures=pictures, rerank=rerank)
         split = read_split(data)
         embedder = Embedder.load(bundle, device)
@@ -52,6 +64,15 @@ def evaluate(
             json_.write_text(json.dumps(figures, indent=1) + "\n")
         if report:
             report_evaluation(report, evaluation, embedder.bundle, pictures=pictures)
+
+
+def _evaluate_classifier(data: Path, bundle: str, json_: Path | None, device: str) -> None:
+    classifier = ImageClassifier.load(bundle, device)
+    figures = classify(classifier, *judged_part(classifier, read_classes(data))).figures()
+    figures |= {"domain": data.resolve().stem, "bundle_id": classifier.bundle.id}
+    print_figures(CLASSIFIER.name, figures)
+    if json_:
+        json_.write_text(json.dumps(figures, indent=1) + "\n")
 
 
 def _check_report(report: Path | None, *, pictures: bool, rerank: bool) -> None:
@@ -69,7 +90,7 @@ def _timing(evaluation: Evaluation) -> dict[str, float]:
 
 
 def _print_evaluation(evaluation: Evaluation) -> None:
-    print_figures(evaluation.figures())
+    print_figures(EMBEDDING.name, evaluation.figures())
     counts = evaluation.split.counts()
     typer.echo(f"{evaluation.split.domain}; mINP {evaluation.result.mean_inp:.2%}")
     typer.echo(

@@ -14,7 +14,8 @@ Data = Annotated[
         envvar="REID_DATASETS",
         help="Market-1501 or a folder in its layout; a folder per person (`PERSON/CAMERA_name.jpg`, "
         "`PERSON/CAMERA/name.jpg` or `PERSON/CAMERA/TRACKLET/name.jpg`); or a CSV with `path`, `person`, `camera` "
-        "and perhaps `time`.",
+        "and perhaps `time`. For a classifier: a folder per label, a CSV with `path`, `label` and perhaps `group`, or "
+        "the CMU faces.",
     ),
 ]
 ExcludeOption = Annotated[

@@ -5,8 +5,6 @@ from contextlib import contextmanager
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from reid.errors import ReidError
 
@@ -24,18 +22,6 @@ def one_line_errors() -> Iterator[None]:
     except (ReidError, ValueError, OSError) as error:
         typer.echo(f"reid-trainer: {' '.join(str(error).split())}", err=True)
         raise typer.Exit(2) from error
-
-
-def print_figures(figures: dict[str, object]) -> None:
-    """Print Rank-1/5/10 and both mAPs with their protocol and how many queries counted."""
-    table = Table("Rank-1", "Rank-5", "Rank-10", "mAP (step)", "mAP (trapezoid)", title=str(figures["protocol"]))
-    names = ("rank_1", "rank_5", "rank_10", "mean_ap", "mean_ap_trapezoid")
-    table.add_row(*(f"{figures[name]:.2%}" for name in names))
-    Console().print(table)
-    typer.echo(
-        f"{figures['num_valid_queries']} of {figures['num_queries']} queries count, "
-        f"against {figures['num_gallery']} crops"
-    )
 
 
 def overrides(assignments: list[str]) -> dict[str, str]:

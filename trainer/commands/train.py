@@ -10,8 +10,9 @@ import typer
 from reid.datasets.generated import write_market_folder
 from reid.predictors import resolve_device
 from trainer.bundling import Origin
+from trainer.commands.figures import print_figures
 from trainer.commands.labelled_data import Data
-from trainer.commands.shared import Device, one_line_errors, overrides, print_figures
+from trainer.commands.shared import Device, one_line_errors, overrides
 from trainer.distributed import World, join_world
 from trainer.loop import run
 from trainer.recipes.catalogue import RECIPES, recipe_named
@@ -56,7 +57,7 @@ def train(
         )
         bundle = training.bundle(out / "bundle", outcome, origin)
         typer.echo(f"bundle {bundle.id[:12]} in {out / 'bundle'}")
-        print_figures(bundle.metrics)
+        print_figures(bundle.kind, bundle.metrics)
 
 
 def _folder(data: Path, out: Path, world: World) -> Path:

@@ -4,11 +4,14 @@ import dataclasses
 from typing import Any
 
 from reid.errors import RecipeError
+from trainer.recipes.classifiers import HAND_SIGNS, HAND_SIGNS_PAPER, SUNGLASSES, SUNGLASSES_PAPER
 from trainer.recipes.fields import AnyRecipe, from_text, recipe_from_json
 from trainer.recipes.reid import BASELINE, DEBUG, LIGHT, PAPER, STRONG
 from trainer.recipes.run import RunRecipe
 
-RECIPES: dict[str, RunRecipe] = {recipe.name: recipe for recipe in (BASELINE, PAPER, STRONG, DEBUG, LIGHT)}
+_REID = (BASELINE, PAPER, STRONG, DEBUG, LIGHT)
+_CLASSIFIERS = (HAND_SIGNS, HAND_SIGNS_PAPER, SUNGLASSES, SUNGLASSES_PAPER)
+RECIPES: dict[str, RunRecipe] = {recipe.name: recipe for recipe in (*_REID, *_CLASSIFIERS)}
 
 
 def recipe_named(name: str, overrides: dict[str, str] | None = None) -> RunRecipe:

@@ -18,6 +18,7 @@ class RunRecipe:
     max_gradient_norm: float = 0.0  # gradients are scaled down to this norm; 0 leaves them
     average_decay: float = 0.0  # of an exponential moving average of the weights, which is what counts then; 0: none
     epochs: int = 60
+    patience: int = 0  # epochs without a lower validation loss before a run stops, its best weights kept; 0: none
     schedule: str = "step"  # `step` (milestones, gamma), `cosine` (to zero) or `bouncing` (gamma at each bounce's end)
     milestones: tuple[int, ...] = ()
     gamma: float = 0.1
@@ -40,5 +41,6 @@ class RunRecipe:
             "learning_rate": self.learning_rate > 0,
             "max_gradient_norm": self.max_gradient_norm >= 0,
             "average_decay": 0 <= self.average_decay < 1,
+            "patience": self.patience >= 0,
             "schedule": self.schedule in ("step", "cosine", "bouncing"),
         }

@@ -1,7 +1,6 @@
-"""A bundle on a device: images in, embeddings out. What is evaluated is what is served, because both use this."""
+"""Images in, embeddings out."""
 
 import logging
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
@@ -17,6 +16,7 @@ from reid.images import decode_image
 from reid.kinds import EMBEDDING, EmbeddingBundle
 from reid.networks.embedding import EmbeddingNetwork
 from reid.precision import Precision, choose_precision
+from reid.predictors.device import resolve_device
 
 _LOG = logging.getLogger(__name__)
 _BATCH = 32
@@ -83,18 +83,6 @@ def embed_tensor(network: EmbeddingNetwork, tensor: torch.Tensor, *, flip_averag
     if flip_average:
         vectors = vectors + network(tensor.flip(3)).float()
     return F.normalize(vectors)
-
-
-def resolve_device(device: str) -> torch.device:
-    """`auto`, `cpu`, `cuda` or `cuda:N` → a device that is there. Raises ``ValueError`` when it is not."""
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    match = re.fullmatch(r"cpu|cuda(?::(\d+))?", device)
-    if match is None:
-        raise ValueError(f"expected a device of auto, cpu, cuda or cuda:N, got {device!r}")
-    if device != "cpu" and int(match[1] or 0) >= torch.cuda.device_count():
-        raise ValueError(f"expected a GPU for the device {device!r}, but torch finds {torch.cuda.device_count()}")
-    return torch.device(device)
 
 
 def _as_image(image: bytes | Image.Image) -> Image.Image:

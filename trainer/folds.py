@@ -1,0 +1,72 @@
+"""Which images are trained on, watched and tested: folds that keep labels in proportion and groups whole."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+from reid.datasets.classes import LabelledImages
+from reid.errors import DatasetError
+from trainer.recipes.classifiers import ClassifierRecipe
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Row numbers, each sorted; `sha256` is of which file is where, so that two results can be known to share it."""
+
+    train: NDArray[np.int64]
+    validation: NDArray[np.int64]
+    test: NDArray[np.int64]
+    sha256: str
+
+
+def parts_of(images: LabelledImages, recipe: ClassifierRecipe) -> Parts:
+    """The recipe's parts. Raises :class:`DatasetError` when a label, or a group, is too rare to be split so."""
+    _check_labels(images, recipe.folds)
+    folds = _folds(images, recipe)
+    later = [folds[(recipe.fold + step) % recipe.folds] for step in range(recipe.folds)]
+    validation = _joined(later[1 : 1 + recipe.validation_folds])
+    train = _joined(later[1 + recipe.validation_folds :])
+    if unlearnt := sorted({images.label_names[label] for label in images.labels} - _names(images, train)):
+        raise DatasetError(f"expected images of every label to train on, got none of {unlearnt}: too few groups")
+    return Parts(train, validation, later[0], _digest(images, (train, validation, later[0])))
+
+
+def _folds(images: LabelledImages, recipe: ClassifierRecipe) -> list[NDArray[np.int64]]:
+    kind = StratifiedKFold if images.groups is None else StratifiedGroupKFold
+    splitter = kind(recipe.folds, shuffle=True, random_state=recipe.split_seed)
+    rows = np.zeros(len(images.labels))
+    return [np.sort(test) for _, test in splitter.split(rows, images.labels, images.groups)]
+
+
+def _check_labels(images: LabelledImages, folds: int) -> None:
+    if images.groups is not None and (groups := len(np.unique(images.groups))) < folds:
+        raise DatasetError(f"expected at least {folds} groups for {folds} folds, got {groups}")
+    counts = np.bincount(images.labels, minlength=len(images.label_names))
+    if (rarest := counts.min()) < 2:
+        raise DatasetError(
+            f"expected at least 2 images of every label, got {rarest} of {images.label_names[int(counts.argmin())]!r}"
+        )
+    if images.groups is None and rarest < folds:
+        raise DatasetError(
+            f"expected at least {folds} images of every label for {folds} folds, "
+            f"got {rarest} of {images.label_names[int(counts.argmin())]!r}"
+        )
+
+
+def _joined(folds: list[NDArray[np.int64]]) -> NDArray[np.int64]:
+    return np.sort(np.concatenate(folds)) if folds else np.empty(0, dtype=np.int64)
+
+
+def _names(images: LabelledImages, rows: NDArray[np.int64]) -> set[str]:
+    return {images.label_names[label] for label in images.labels[rows]}
+
+
+def _digest(images: LabelledImages, parts: tuple[NDArray[np.int64], ...]) -> str:
+    digest = hashlib.sha256()
+    for number, rows in enumerate(parts):
+        for row in rows:
+            digest.update(f"{number} {images.paths[row].parent.name}/{images.paths[row].name}\n".encode())
+    return digest.hexdigest()

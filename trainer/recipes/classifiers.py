@@ -1,0 +1,142 @@
+"""Recipes that train an image classifier."""
+
+import dataclasses
+from dataclasses import dataclass
+
+from reid.networks.classifier import ARCHITECTURES, ClassifierArguments
+from reid.transforms import IMAGENET_MEAN, IMAGENET_STD, PreprocessConfig
+from trainer.recipes.run import RunRecipe
+
+
+@dataclass(frozen=True)
+class ClassifierRecipe(RunRecipe):
+    """One way to train a classifier. Every augmentation is a strength, and 0 switches it off."""
+
+    # network
+    architecture: str = "mobilenet_v3_large"
+    width: float = 1.0
+    dropout: float = 0.2
+    sigmoid: bool = False  # outputs in (0, 1), taken for logits: the sunglasses paper's own, with its floor of 0.313
+    # images
+    height_px: int = 224
+    width_px: int = 224
+    grey: bool = False
+    # the images fall into `folds` parts, by group where groups are known: the `fold`-th is for the test, and so many
+    # after it for validation; the rest is trained on
+    folds: int = 20
+    fold: int = 0
+    validation_folds: int = 2
+    split_seed: int = 0
+    label_smoothing: float = 0.0
+    # augmentation
+    flip: float = 0.0  # probability
+    rotation: float = 0.0  # up to so many degrees either way
+    scale: float = 0.0  # up to so much larger or smaller, as a share
+    translation: float = 0.0  # up to this share of a side
+    crop: float = 0.0  # up to this share of a side cut off, at a random place
+    noise: float = 0.0  # standard deviation, pixels in [0, 1]
+    colour: float = 0.0  # each channel times 1 ± up to this
+    contrast: float = 0.0  # 1 ± up to this about the image's mean
+    sharpness: float = 0.0  # 1 ± up to this about the blurred image
+
+    def expectations(self) -> dict[str, bool]:
+        """The run's, and those of network, images and folds."""
+        shares = ("scale", "translation", "crop", "colour", "contrast")
+        return (
+            super().expectations()
+            | {
+                "architecture": self.architecture in ARCHITECTURES,
+                "width": self.width > 0,
+                "dropout": 0 <= self.dropout < 1,
+                "height_px": self.height_px >= 1,
+                "width_px": self.width_px >= 1,
+                "folds": self.folds >= 2,
+                "fold": 0 <= self.fold < self.folds,
+                "validation_folds": 0 <= self.validation_folds <= self.folds - 2,
+                "label_smoothing": 0 <= self.label_smoothing < 1,
+                "flip": 0 <= self.flip <= 1,
+                "rotation": 0 <= self.rotation <= 180,
+                "noise": self.noise >= 0,
+                "sharpness": self.sharpness >= 0,
+            }
+            | {name: 0 <= getattr(self, name) < 1 for name in shares}
+        )
+
+    def network(self, num_labels: int) -> ClassifierArguments:
+        """The network's arguments, as the bundle stores them."""
+        return ClassifierArguments(self.architecture, num_labels, self.width, self.dropout, self.sigmoid)
+
+    @property
+    def preprocess(self) -> PreprocessConfig:
+        """Grey as [0, 1]; RGB as ImageNet's statistics make it. Nothing is mirrored: a mirrored sign is another."""
+        mean, std = ((0.0,), (1.0,)) if self.grey else (IMAGENET_MEAN, IMAGENET_STD)
+        return PreprocessConfig(self.height_px, self.width_px, "bilinear", mean, std, flip_average=False)
+
+
+# The hand-sign paper's settings: 85 / 10 / 5 %.
+HAND_SIGNS_PAPER = ClassifierRecipe(
+    name="hand-signs-paper",
+    batch_size=50,
+    optimiser="adam",
+    learning_rate=5e-5,
+    weight_decay=0.0,
+    epochs=100,
+)
+
+# The same network from random weights: smaller images, a rate that reaches an end, and what a hand may do.
+HAND_SIGNS = dataclasses.replace(
+    HAND_SIGNS_PAPER,
+    name="hand-signs",
+    height_px=96,
+    width_px=96,
+    optimiser="adamw",
+    learning_rate=2e-3,
+    weight_decay=0.05,
+    epochs=60,
+    schedule="cosine",
+    warmup_epochs=3,
+    label_smoothing=0.1,
+    average_decay=0.99,
+    rotation=15.0,
+    scale=0.15,
+    translation=0.1,
+    noise=0.02,
+    colour=0.2,
+    contrast=0.3,
+)
+
+# The sunglasses paper's settings; 80 / 20 %, no image of a person on both sides.
+SUNGLASSES_PAPER = ClassifierRecipe(
+    name="sunglasses-paper",
+    architecture="conv_nn_1",
+    dropout=0.0,
+    sigmoid=True,
+    height_px=30,
+    width_px=32,
+    grey=True,
+    folds=5,
+    validation_folds=0,
+    batch_size=1,
+    optimiser="adam",
+    learning_rate=0.002,
+    weight_decay=0.0,
+    epochs=40,
+)
+
+# The same network with logits, which cross-entropy wants, and with what keeps it from learning faces by heart.
+SUNGLASSES = dataclasses.replace(
+    SUNGLASSES_PAPER,
+    name="sunglasses",
+    sigmoid=False,
+    dropout=0.5,
+    weight_decay=1e-4,
+    batch_size=16,
+    schedule="cosine",
+    epochs=60,
+    flip=0.5,
+    rotation=5.0,
+    translation=0.06,
+    scale=0.08,
+    contrast=0.3,
+    noise=0.02,
+)
