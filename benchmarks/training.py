@@ -21,7 +21,7 @@ from reid.datasets.generated import write_market_folder
 from reid.datasets.market1501 import read_market1501
 from trainer.distributed import World
 from trainer.loop import Batch
-from trainer.recipes import BASELINE
+from trainer.recipes.reid import BASELINE
 from trainer.tasks.reid import IdentityModel, ReidTask
 
 _BATCH = 32
