@@ -23,7 +23,7 @@ from trainer.distributed import World
 from trainer.held_out import first_people, hold_out
 from trainer.initial_weights import load_initial_weights
 from trainer.loop import Batch, Tensors
-from trainer.losses import CentreLoss, batch_hard_triplet, circle, teacher_cosine, teacher_pairs
+from trainer.losses.reid import CentreLoss, batch_hard_triplet, circle, teacher_cosine, teacher_pairs
 from trainer.pixels import load_pixels
 from trainer.recipes.reid import ReidRecipe
 from trainer.samplers import people_batches, shuffled_batches

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainer.losses import CentreLoss, batch_hard_triplet, circle, teacher_cosine, teacher_pairs
+from trainer.losses.reid import CentreLoss, batch_hard_triplet, circle, teacher_cosine, teacher_pairs
 
 
 def rows(seed: int, count: int, dimension: int) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""What training minimises. Triplet and circle are pytorch-metric-learning's, in the form that papers report."""
+"""Losses of embeddings. Triplet and circle are pytorch-metric-learning's, in the form that papers report."""
 
 import torch
 import torch.nn.functional as F
