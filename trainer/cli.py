@@ -10,6 +10,7 @@ from trainer.commands.calibrate import calibrate
 from trainer.commands.compare import compare
 from trainer.commands.embed import embed
 from trainer.commands.evaluate import evaluate
+from trainer.commands.explain import explain
 from trainer.commands.export import export
 from trainer.commands.lr_range import lr_range
 from trainer.commands.study import study, worker
@@ -44,7 +45,7 @@ app = typer.Typer(
     """,
 )
 
-for command in (train, evaluate, embed, export, compare, calibrate, study, worker):
+for command in (train, evaluate, embed, export, compare, calibrate, study, worker, explain):
     app.command()(command)
 app.command("lr-range")(lr_range)
 

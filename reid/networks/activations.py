@@ -79,7 +79,7 @@ class Maxout(nn.Module):
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """(…, in_features) → (…, out_features)."""
         pieces: torch.Tensor = self.linear(inputs)
-        return pieces.unflatten(-1, (-1, self.pieces)).amax(dim=-1)
+        return pieces.view(*inputs.shape[:-1], -1, self.pieces).amax(dim=-1)
 
 
 class LowRank(nn.Module):
