@@ -15,6 +15,7 @@ from reid.evaluation.classification import (
     accuracy,
     class_rates,
     confusion_matrix,
+    cross_entropy,
     expected_calibration_error,
     mean_class_accuracy,
     wilson_interval,
@@ -49,6 +50,7 @@ class Classification:
         return {
             "accuracy": accuracy(confusion),
             "accuracy_interval": list(wilson_interval(right, total)),
+            "loss": cross_entropy(self.truth, self.scores),
             "mean_class_accuracy": mean_class_accuracy(confusion),
             "expected_calibration_error": expected_calibration_error(self.truth, self.scores),
             "num_images": total,

@@ -37,14 +37,14 @@ def _draw(axes: Axes, epochs: Sequence[dict[str, float]], name: str, scale: int)
         axes.plot(*zip(*points, strict=True), marker=".", label=name.replace("_", " "))
 
 
-def draw_points(path: Path, title: str, points: Mapping[str, Sequence[float]]) -> None:
-    """Draw a figure in percent (mAP, by the axis label) for each point of a study, every seed a dot, to a PNG."""
+def draw_points(path: Path, title: str, label: str, points: Mapping[str, Sequence[float]]) -> None:
+    """Draw a share in percent, under its label, for each point of a study, every repeat a dot, to a PNG."""
     figure = Figure(figsize=(8, 4), layout="constrained")
     axes = figure.subplots()
     for place, values in enumerate(points.values()):
         axes.plot([place] * len(values), [100 * value for value in values], "o", alpha=0.6)
-    axes.set_xticks(range(len(points)), list(points), rotation=20)
-    axes.set(ylabel="mAP (step), %", title=title)
+    axes.set_xticks(range(len(points)), list(points), rotation=20, ha="right")
+    axes.set(ylabel=label, title=title)
     axes.grid(alpha=0.3)
     figure.savefig(path, dpi=100)
 

@@ -1,5 +1,6 @@
 """A study: one recipe, some of its fields varied, every combination run once, the results in one table."""
 
+import dataclasses
 import itertools
 import json
 from collections.abc import Mapping, Sequence
@@ -16,13 +17,17 @@ _SEEDS = (0, 1, 2)
 
 @dataclass(frozen=True)
 class Study:
-    """`axes` vary independently; the fields of each of `points` vary together. `fixed` overrides hold for all cells."""
+    """`axes` vary independently; the fields of each of `points` vary together. `fixed` overrides hold for all cells.
+
+    Cells that differ in `repeats` alone are one point of the table, told as mean ± standard deviation.
+    """
 
     name: str
     recipe: str
     axes: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     points: Sequence[Mapping[str, Any]] = ({},)
     fixed: Mapping[str, Any] = field(default_factory=dict)
+    repeats: Sequence[str] = ("seed",)
 
     def cells(self) -> list[dict[str, Any]]:
         """The overrides of every cell; a cell's place in this list is its number, wherever it is run.
@@ -39,7 +44,7 @@ class Study:
 
     def scaled(self, scale: Mapping[str, Any]) -> "Study":
         """The same study with other fixed fields, named so that nobody takes it for the whole."""
-        return Study(f"{self.name}-scaled", self.recipe, self.axes, self.points, {**self.fixed, **scale})
+        return dataclasses.replace(self, name=f"{self.name}-scaled", fixed={**self.fixed, **scale})
 
 
 # The paper's grids, with the rate that explodes (0.2) and the batch that diverges (8).
@@ -62,7 +67,28 @@ BATCH_SIZE_WITH_RATE = Study(
     axes={"seed": _SEEDS},
     points=[{"batch_size": size, "learning_rate": 0.09 * size / 16} for size in (8, 16, 32, 64)],
 )
-STUDIES = {study.name: study for study in (LEARNING_RATE, BATCH_SIZE, BATCH_SIZE_WITH_RATE)}
+# The sunglasses paper's rows; its 25 % of flipped copies are a fifth of all images. Folds hold no person on both sides.
+_PLAIN: dict[str, Any] = {"weight_decay": 0.0, "dropout": 0.0, "flip": 0.0, "epochs": 40}
+_SMALL_NETWORKS = {"conv_nn_1": (1e-4, 40), "conv_nn_2": (5e-6, 50)}  # L2, and epochs with a dropout of 50 %
+REGULARISATION = Study(
+    "regularisation",
+    "sunglasses-paper",
+    axes={"fold": tuple(range(5)), "seed": tuple(range(5))},
+    points=[
+        {"architecture": network, **_PLAIN, **changes}
+        for network, (decay, longer) in _SMALL_NETWORKS.items()
+        for changes in (
+            {},
+            {"flip": 0.2},
+            {"weight_decay": decay},
+            {"dropout": 0.25},
+            {"dropout": 0.5, "epochs": longer},
+            {"dropout": 0.5, "weight_decay": decay, "epochs": 60},
+        )
+    ],
+    repeats=("fold", "seed"),
+)
+STUDIES = {study.name: study for study in (LEARNING_RATE, BATCH_SIZE, BATCH_SIZE_WITH_RATE, REGULARISATION)}
 
 # What fits the paper's studies to two processor cores; a study run so is labelled `-scaled` wherever it appears.
 SMALL: dict[str, Any] = {

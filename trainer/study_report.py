@@ -9,24 +9,71 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scipy.stats import ttest_1samp
+
 from trainer.plots import draw_losses, draw_points
 from trainer.published import published
+from trainer.recipes.catalogue import RECIPES
+from trainer.recipes.classifiers import ClassifierRecipe
 from trainer.study import Study
 
-FIGURES = ("rank_1", "rank_5", "rank_10", "mean_ap", "mean_ap_trapezoid")
+_FEWEST_PAIRS = 2
+
+
+@dataclass(frozen=True)
+class Column:
+    """A figure of the table, under its heading; shares are told in percent."""
+
+    figure: str
+    heading: str
+    percent: bool = True
+
+    def text(self, values: Sequence[float], reported: float | None) -> str:
+        """Mean ± standard deviation of ours, and in brackets what the paper reports, where it does."""
+        scale, digits = (100, 1) if self.percent else (1, 3)
+        ours = "–"
+        if values:
+            spread = f" ± {scale * statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
+            ours = f"{scale * statistics.mean(values):.{digits}f}{spread}"
+        return ours if reported is None else f"{ours} ({scale * reported:.{digits}f})"
+
+
+_RETRIEVAL = (
+    Column("mean_ap", "mAP (step)"),
+    Column("mean_ap_trapezoid", "mAP (trapezoid)"),
+    Column("rank_1", "Rank-1"),
+    Column("rank_5", "Rank-5"),
+    Column("rank_10", "Rank-10"),
+)
+_CLASSIFICATION = (
+    Column("accuracy", "accuracy"),
+    Column("mean_class_accuracy", "mean over labels"),
+    Column("final_loss", "training loss", percent=False),
+    Column("loss", "test loss", percent=False),
+    Column("expected_calibration_error", "calibration error", percent=False),
+)
+
+
+def columns_of(study: Study) -> tuple[Column, ...]:
+    """What cells of this kind of model are judged by; the first counts most."""
+    return _CLASSIFICATION if isinstance(RECIPES[study.recipe], ClassifierRecipe) else _RETRIEVAL
 
 
 @dataclass(frozen=True)
 class Point:
-    """The cells that differ by seed alone."""
+    """The cells that differ by repeats alone."""
 
     overrides: Mapping[str, Any]
     cells: Sequence[Mapping[str, Any]]
 
     @property
     def label(self) -> str:
-        """`learning_rate 0.05`, for tables and pictures."""
-        return ", ".join(f"{name} {value:g}" for name, value in self.overrides.items())
+        """`learning_rate 0.05`, for tables and pictures; what is switched off is left out."""
+        return ", ".join(
+            f"{name} {value:g}" if isinstance(value, int | float) else str(value)
+            for name, value in self.overrides.items()
+            if value
+        )
 
     def values(self, figure: str) -> list[float]:
         """A figure of every cell that finished."""
@@ -40,60 +87,75 @@ class Point:
         return "; ".join(f"{verdict} ×{count}" for verdict, count in counts.items())
 
 
-def points_of(cells: Sequence[Mapping[str, Any]]) -> list[Point]:
-    """Cells grouped by what they vary besides the seed, in order of their numbers."""
+def points_of(study: Study, cells: Sequence[Mapping[str, Any]]) -> list[Point]:
+    """Cells grouped by what they vary besides the repeats, in order of their numbers."""
     groups: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for cell in sorted(cells, key=lambda cell: int(cell["cell"])):
-        groups[json.dumps(_without_seed(cell["overrides"]))].append(cell)
+        varied = {name: value for name, value in cell["overrides"].items() if name not in study.repeats}
+        groups[json.dumps(varied)].append(cell)
     return [Point(json.loads(key), group) for key, group in groups.items()]
 
 
 def write_study_report(folder: Path, study: Study, cells: Sequence[Mapping[str, Any]]) -> None:
     """Write `NAME.csv`, `NAME.md`, `NAME.png` and `NAME-losses.png` to `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    points = points_of(cells)
-    _write_csv(folder / f"{study.name}.csv", cells)
+    points, main = points_of(study, cells), columns_of(study)[0]
+    _write_csv(folder / f"{study.name}.csv", study, cells)
     (folder / f"{study.name}.md").write_text(markdown(study, points))
-    draw_points(folder / f"{study.name}.png", study.name, {point.label: point.values("mean_ap") for point in points})
+    drawn = {point.label: point.values(main.figure) for point in points}
+    draw_points(folder / f"{study.name}.png", study.name, f"{main.heading}, %", drawn)
     curves = {point.label: [_losses(folder, cell) for cell in point.cells] for point in points}
     draw_losses(folder / f"{study.name}-losses.png", study.name, curves)
 
 
 def markdown(study: Study, points: Sequence[Point]) -> str:
-    """The table: mean ± standard deviation over seeds, percent; the paper's figure in brackets where it has one."""
+    """The table: mean ± standard deviation over the repeats, the paper's figure in brackets where it has one."""
+    columns = columns_of(study)
     fixed = ", ".join(f"{name} {value}" for name, value in study.fixed.items()) or "nothing: the paper's own size"
-    head = ["", "Rank-1", "Rank-5", "Rank-10", "mAP (step)", "mAP (trapezoid)", "minutes", "how it ended"]
+    repeats = " and ".join(study.repeats)
+    head = ["", *(column.heading for column in columns), "against the first", "minutes", "how it ended"]
     lines = [
         f"# {study.name}",
         "",
-        f"Recipe `{study.recipe}`; fixed to fit the machine: {fixed}. Percent, mean ± standard deviation over seeds;",
-        "in brackets what the paper reports at its own size. Full protocol of Market-1501.",
+        f"Recipe `{study.recipe}`; fixed to fit the machine: {fixed}. Mean ± standard deviation over {repeats};",
+        "in brackets what the paper reports at its own size. Against the first: the difference in",
+        f"{columns[0].heading} to the first row, cell by cell, and the p of a paired t test.",
         "",
         "| " + " | ".join(head) + " |",
         "|" + "---|" * len(head),
     ]
-    return "\n".join([*lines, *(_row(study, point) for point in points)]) + "\n"
+    return "\n".join([*lines, *(_row(study, point, points[0]) for point in points)]) + "\n"
 
 
-def _row(study: Study, point: Point) -> str:
+def _row(study: Study, point: Point, first: Point) -> str:
+    columns = columns_of(study)
     reported = published(study.name.removesuffix("-scaled"), dict(point.overrides))
-    figures = [_cell_text(point.values(figure), reported.get(figure)) for figure in FIGURES]
+    figures = [column.text(point.values(column.figure), reported.get(column.figure)) for column in columns]
     minutes = statistics.mean(cell["seconds"] for cell in point.cells) / 60
-    return "| " + " | ".join([point.label, *figures, f"{minutes:.1f}", point.verdicts()]) + " |"
+    against = _against(point, first, study.repeats, columns[0].figure)
+    return "| " + " | ".join([point.label, *figures, against, f"{minutes:.1f}", point.verdicts()]) + " |"
 
 
-def _cell_text(values: Sequence[float], reported: float | None) -> str:
-    ours = "–"
-    if values:
-        spread = f" ± {100 * statistics.stdev(values):.1f}" if len(values) > 1 else ""
-        ours = f"{100 * statistics.mean(values):.1f}{spread}"
-    return ours if reported is None else f"{ours} ({100 * reported:.1f})"
+def _against(point: Point, first: Point, repeats: Sequence[str], figure: str) -> str:
+    """`+1.2 (p 0.03)` in percentage points; a dash for the first itself and for fewer than two pairs."""
+    ours, theirs = (
+        {tuple(cell["overrides"].get(name) for name in repeats): cell[figure] for cell in side.cells if figure in cell}
+        for side in (point, first)
+    )
+    both = sorted(ours.keys() & theirs.keys())
+    if point is first or len(both) < _FEWEST_PAIRS:
+        return "–"
+    differences = [ours[pair] - theirs[pair] for pair in both]
+    mean = statistics.mean(differences)
+    if len(set(differences)) == 1:  # no spread to test against
+        return f"{100 * mean:+.1f}"
+    return f"{100 * mean:+.1f} (p {ttest_1samp(differences, 0).pvalue:.2g})"
 
 
-def _write_csv(path: Path, cells: Sequence[Mapping[str, Any]]) -> None:
+def _write_csv(path: Path, study: Study, cells: Sequence[Mapping[str, Any]]) -> None:
     names = ["cell", *sorted({name for cell in cells for name in cell["overrides"]}), "verdict", "epochs", "seconds"]
     with path.open("w", newline="") as file:
-        table = csv.DictWriter(file, [*names, *FIGURES], extrasaction="ignore")
+        table = csv.DictWriter(file, [*names, *(column.figure for column in columns_of(study))], extrasaction="ignore")
         table.writeheader()
         for cell in cells:
             table.writerow({**cell, **cell["overrides"]})
@@ -103,7 +165,3 @@ def _losses(folder: Path, cell: Mapping[str, Any]) -> list[float]:
     """The losses by epoch that the cell's run logged; none if it diverged in its first epoch."""
     log = folder / "runs" / f"cell-{cell['cell']:03d}" / "log.jsonl"
     return [json.loads(line)["loss"] for line in log.read_text().splitlines()] if log.exists() else []
-
-
-def _without_seed(overrides: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in overrides.items() if name != "seed"}

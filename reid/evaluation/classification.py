@@ -115,6 +115,16 @@ def expected_calibration_error(truth: Labels, scores: NDArray[np.float32]) -> fl
     return float(np.abs(gaps).sum() / len(truth))
 
 
+def cross_entropy(truth: Labels, scores: NDArray[np.float32]) -> float:
+    """``mean −log p`` of the true label, p of at least 1e-7.
+
+    >>> round(cross_entropy(np.array([0]), np.array([[0.5, 0.5]], np.float32)), 4)
+    0.6931
+    """
+    true = np.take_along_axis(scores, truth[:, None], axis=1).astype(np.float64)
+    return float(-np.log(np.maximum(true, 1e-7)).mean())
+
+
 def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
     """95 % interval of a share (Wilson 1927): right at 0 and 1 too, where the usual one has no width.
 

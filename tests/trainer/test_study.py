@@ -9,7 +9,7 @@ from reid.errors import RecipeError
 from tests.trainer.test_cli import invoke
 from trainer.published import published
 from trainer.recipes.reid import PAPER
-from trainer.study import BATCH_SIZE, BATCH_SIZE_WITH_RATE, LEARNING_RATE, Study, study_named
+from trainer.study import BATCH_SIZE, BATCH_SIZE_WITH_RATE, LEARNING_RATE, REGULARISATION, Study, study_named
 from trainer.study_report import markdown, points_of
 
 
@@ -50,10 +50,43 @@ def test_the_table_gives_means_and_deviations_beside_the_paper() -> None:
         {"cell": 1, "overrides": {"learning_rate": 0.09, "seed": 1}, "rank_1": 0.6, **finished},
         {"cell": 2, "overrides": {"learning_rate": 0.2, "seed": 0}, **diverged},
     ]
-    text = markdown(LEARNING_RATE, points_of(cells))
-    assert "| learning_rate 0.09 | 55.0 ± 7.1 (82.6) |" in text
+    text = markdown(LEARNING_RATE, points_of(LEARNING_RATE, cells))
+    assert "| 55.0 ± 7.1 (82.6) |" in text
     assert "| learning_rate 0.2 | – |" in text
     assert "diverged at epoch 1, step 2 ×1" in text
+
+
+def test_a_difference_is_told_cell_by_cell_with_its_p() -> None:
+    """Differences 0.1, 0.2, 0.3: t = 0.2 / (0.1 / √3) = 3.46 with 2 degrees of freedom, p = 0.074."""
+    cells = [
+        {
+            "cell": place,
+            "overrides": {**point, "fold": fold, "seed": 0},
+            "verdict": "finished",
+            "seconds": 6.0,
+            "accuracy": 0.5 + gain * fold,
+        }
+        for place, (point, gain, fold) in enumerate(
+            (point, gain, fold)
+            for point, gain in (({"dropout": 0.0}, 0.0), ({"dropout": 0.5}, 0.1))
+            for fold in (1, 2, 3)
+        )
+    ]
+    study = Study("mine", "sunglasses", {"fold": (1, 2, 3), "seed": (0,)}, repeats=("fold", "seed"))
+    points = points_of(study, cells)
+    assert [len(point.cells) for point in points] == [3, 3]
+    assert "| +20.0 (p 0.074) |" in markdown(study, points)
+
+
+def test_the_regularisation_study_is_the_papers_table() -> None:
+    assert len(REGULARISATION.cells()) == 2 * 6 * 25
+    points = [cells[0] for cells in zip(*[iter(REGULARISATION.cells())] * 25, strict=True)]
+    accuracies = [published("regularisation", point)["accuracy"] for point in points]
+    assert accuracies[:6] == pytest.approx([0.976, 0.968, 0.987, 0.971, 0.984, 0.976])
+    assert accuracies[6:] == pytest.approx([0.973, 0.941, 0.995, 0.971, 0.984, 0.984])
+    assert REGULARISATION.cell_recipe(0).sigmoid
+    assert {recipe.batch_size for recipe in map(REGULARISATION.cell_recipe, range(300))} == {1}
+    assert [point["epochs"] for point in points] == [40, 40, 40, 40, 40, 60, 40, 40, 40, 40, 50, 60]
 
 
 @pytest.mark.parametrize(
