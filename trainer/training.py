@@ -7,12 +7,15 @@ import torch
 
 from reid.bundle import Bundle
 from reid.datasets.classes import read_classes
+from reid.datasets.videos import Grouping, read_videos
 from trainer.bundling import Origin
 from trainer.loop import Outcome, Task
+from trainer.recipes.actions import ActionRecipe
 from trainer.recipes.classifiers import ClassifierRecipe
 from trainer.recipes.reid import ReidRecipe
 from trainer.recipes.run import RunRecipe
 from trainer.training_data import read_training_data
+from trainer.trainings.actions import ActionTraining
 from trainer.trainings.classifiers import ClassifierTraining
 from trainer.trainings.reid import ReidTraining
 
@@ -37,5 +40,8 @@ def training_of(recipe: RunRecipe, data: Path, device: torch.device) -> Training
             return ReidTraining(recipe, read_training_data(data), device)
         case ClassifierRecipe():
             return ClassifierTraining(recipe, read_classes(data), data.resolve().stem, device)
+        case ActionRecipe():
+            clips = read_videos(data, Grouping(recipe.grouping))
+            return ActionTraining(recipe, clips, data.resolve().name, device)
         case _:
             raise AssertionError(f"no training for {type(recipe).__name__}")

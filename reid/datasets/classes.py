@@ -16,7 +16,7 @@ _FACE_FIELDS = 5
 
 
 @dataclass(frozen=True)
-class LabelledImages:
+class LabelledFiles:
     """N files sorted by path, their labels (N,) as places in `label_names`, and their groups (N,) where known.
 
     Images of one group (a person, a recording) must not fall on both sides of a split.
@@ -27,13 +27,13 @@ class LabelledImages:
     label_names: tuple[str, ...]
     groups: NDArray[np.int64] | None
 
-    def chosen(self, rows: NDArray[np.int64]) -> "LabelledImages":
+    def chosen(self, rows: NDArray[np.int64]) -> "LabelledFiles":
         """The images at these row numbers; the labels keep their places."""
         groups = None if self.groups is None else self.groups[rows]
-        return LabelledImages(tuple(self.paths[row] for row in rows), self.labels[rows], self.label_names, groups)
+        return LabelledFiles(tuple(self.paths[row] for row in rows), self.labels[rows], self.label_names, groups)
 
 
-def read_classes(data: Path) -> LabelledImages:
+def read_classes(data: Path) -> LabelledFiles:
     """Read a folder per label (`LABEL/any.jpg`), a `.csv` (`path`, `label`, perhaps `group`), or the CMU faces.
 
     The faces are a folder per *person* of `PERSON_direction_mood_eyes_4.pgm`: the eyes are the label and the person
@@ -55,13 +55,13 @@ class _Row:
     group: str | None
 
 
-def _numbered(data: Path, rows: Sequence[_Row]) -> LabelledImages:
+def _numbered(data: Path, rows: Sequence[_Row]) -> LabelledFiles:
     rows = sorted(rows, key=lambda row: row.path)
     names = tuple(sorted({row.label for row in rows}))
     if len(names) < 2:
         raise DatasetError(f"{data}: expected images of at least 2 labels, got {len(rows)} images of {list(names)}")
     labels = np.array([names.index(row.label) for row in rows], dtype=np.int64)
-    return LabelledImages(tuple(row.path for row in rows), labels, names, _groups(data, rows))
+    return LabelledFiles(tuple(row.path for row in rows), labels, names, _groups(data, rows))
 
 
 def _groups(data: Path, rows: Sequence[_Row]) -> NDArray[np.int64] | None:

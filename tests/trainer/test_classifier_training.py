@@ -76,7 +76,7 @@ def test_what_is_evaluated_is_what_is_served(trained: Path, shades: Path, tmp_pa
     best = [classifier.predict(read_crop(path))[0].label for path in test.paths]
     right = [label == test.label_names[truth] for label, truth in zip(best, test.labels, strict=True)]
     assert figures["accuracy"] == pytest.approx(np.mean(right))
-    assert figures["num_images"] == len(right) == 16
+    assert figures["num_files"] == len(right) == 16
     assert figures["bundle_id"] == classifier.bundle.id
 
 
@@ -87,7 +87,7 @@ def test_other_data_is_judged_whole_and_unknown_labels_are_refused(trained: Path
     table.write_text("\n".join(["path,label", *rows]))
     result = invoke("evaluate", "--data", table, "--bundle", trained / "bundle")
     assert result.exit_code == 0, result.output
-    assert "every image" in result.output
+    assert "every file" in result.output
     table.write_text("\n".join(["path,label", *rows, f"{paths[0].relative_to(shades)},monocle"]))
     result = invoke("evaluate", "--data", table, "--bundle", trained / "bundle")
     assert result.exit_code == 2

@@ -6,16 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reid.datasets.classes import LabelledImages
+from reid.datasets.classes import LabelledFiles
 from reid.errors import DatasetError
 from trainer.folds import parts_of
 from trainer.recipes.classifiers import HAND_SIGNS_PAPER, SUNGLASSES_PAPER
 
 
-def images(labels: list[int], groups: list[int] | None = None) -> LabelledImages:
+def images(labels: list[int], groups: list[int] | None = None) -> LabelledFiles:
     names = tuple("abcdefgh"[: max(labels) + 1])
     paths = tuple(Path(names[label]) / f"{row}.png" for row, label in enumerate(labels))
-    return LabelledImages(paths, np.array(labels), names, None if groups is None else np.array(groups))
+    return LabelledFiles(paths, np.array(labels), names, None if groups is None else np.array(groups))
 
 
 @given(st.integers(0, 4), st.integers(0, 3), st.integers(0, 5))
@@ -81,7 +81,7 @@ def test_a_label_of_one_group_cannot_be_tested_and_learnt() -> None:
         parts_of(data, dataclasses.replace(SUNGLASSES_PAPER, fold=held[0]))
 
 
-def _holds_person_3(data: LabelledImages, fold: int) -> bool:
+def _holds_person_3(data: LabelledFiles, fold: int) -> bool:
     try:
         parts_of(data, dataclasses.replace(SUNGLASSES_PAPER, fold=fold))
     except DatasetError:

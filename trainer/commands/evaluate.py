@@ -1,6 +1,7 @@
 """`reid-trainer evaluate`."""
 
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -9,16 +10,20 @@ import typer
 from reid.bundle import bundle_folder, bundle_kind
 from reid.datasets.classes import read_classes
 from reid.datasets.split import read_split
+from reid.datasets.videos import Grouping, read_videos
 from reid.evaluation.labels import Exclude
 from reid.evaluation.multi_query import Pooling
-from reid.kinds import CLASSIFIER, EMBEDDING
-from reid.predictors import Embedder, ImageClassifier
-from trainer.classification import classify, judged_part
+from reid.kinds import ACTION, EMBEDDING
+from reid.predictors import ActionRecognizer, Embedder, ImageClassifier
+from trainer.classification import Classification, classify, judged_part, recognise
 from trainer.commands.figures import print_figures
 from trainer.commands.labelled_data import Data, ExcludeOption
 from trainer.commands.shared import BundleOption, Device, one_line_errors
 from trainer.evaluation import Evaluation, evaluate_split
 from trainer.protocol import Protocol
+from trainer.recipes.actions import ActionRecipe
+from trainer.recipes.classifiers import ClassifierRecipe
+from trainer.recipes.fields import recipe_from_json
 from trainer.report import report_evaluation
 
 
@@ -46,12 +51,11 @@ def evaluate(
     the others. A classifier is judged on its own test part where the data is what it was trained on, else on all.
     """
     with one_line_errors():
-        if bundle_kind(bundle_folder(bundle)) == CLASSIFIER.name:
+        kind = bundle_kind(bundle_folder(bundle))
+        if kind != EMBEDDING.name:
             if report or rerank or multi_query:
-                raise ValueError(
-                    f"expected an embedding bundle for --report, --rerank or --multi-query, got {bundle!r}"
-                )
-            _evaluate_classifier(data, bundle, json_, device)
+                raise ValueError(f"--report, --rerank, --multi-query: expected an embedding bundle, got {bundle!r}")
+            _evaluate_labels(kind, data, bundle, json_, device)
             return
         _check_report(report, pictures=pictures, rerank=rerank)
         split = read_split(data)
@@ -66,13 +70,28 @@ def evaluate(
             report_evaluation(report, evaluation, embedder.bundle, pictures=pictures)
 
 
-def _evaluate_classifier(data: Path, bundle: str, json_: Path | None, device: str) -> None:
-    classifier = ImageClassifier.load(bundle, device)
-    figures = classify(classifier, *judged_part(classifier, read_classes(data))).figures()
-    figures |= {"domain": data.resolve().stem, "bundle_id": classifier.bundle.id}
-    print_figures(CLASSIFIER.name, figures)
+def _evaluate_labels(kind: str, data: Path, bundle: str, json_: Path | None, device: str) -> None:
+    judged, bundle_id = (
+        _judged_clips(data, bundle, device) if kind == ACTION.name else _judged_images(data, bundle, device)
+    )
+    figures = judged.figures() | {"domain": data.resolve().stem, "bundle_id": bundle_id}
+    print_figures(kind, figures)
     if json_:
         json_.write_text(json.dumps(figures, indent=1) + "\n")
+
+
+def _judged_images(data: Path, bundle: str, device: str) -> tuple[Classification, str]:
+    classifier = ImageClassifier.load(bundle, device)
+    recipe = recipe_from_json(ClassifierRecipe, classifier.bundle.recipe)
+    part = judged_part(classifier.bundle, recipe, read_classes(data))
+    return classify(classifier, *part), classifier.bundle.id
+
+
+def _judged_clips(data: Path, bundle: str, device: str) -> tuple[Classification, str]:
+    with closing(ActionRecognizer.load(bundle, device)) as recognizer:
+        recipe = recipe_from_json(ActionRecipe, recognizer.bundle.recipe)
+        part = judged_part(recognizer.bundle, recipe, read_videos(data, Grouping(recipe.grouping)))
+        return recognise(recognizer, *part), recognizer.bundle.id
 
 
 def _check_report(report: Path | None, *, pictures: bool, rerank: bool) -> None:

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from reid.kinds import CLASSIFIER, EMBEDDING
+from reid.kinds import ACTION, CLASSIFIER, EMBEDDING
 
 
 def print_figures(kind: str, figures: Mapping[str, Any]) -> None:
@@ -15,7 +15,7 @@ def print_figures(kind: str, figures: Mapping[str, Any]) -> None:
     match kind:
         case EMBEDDING.name:
             _print_retrieval(figures)
-        case CLASSIFIER.name:
+        case CLASSIFIER.name | ACTION.name:
             _print_classification(figures)
         case _:
             raise AssertionError(f"no figures for {kind}")
@@ -42,6 +42,6 @@ def _print_classification(figures: Mapping[str, Any]) -> None:
         table.add_row(label, *(f"{rates[name]:.1%}" for name in names))
     Console().print(table)
     typer.echo(
-        f"accuracy {figures['accuracy']:.2%} (95 % interval {low:.1%} to {high:.1%}) of {figures['num_images']} "
-        f"images; expected calibration error {figures['expected_calibration_error']:.3f}"
+        f"accuracy {figures['accuracy']:.2%} (95 % interval {low:.1%} to {high:.1%}) of {figures['num_files']} "
+        f"files; expected calibration error {figures['expected_calibration_error']:.3f}"
     )

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from reid.networks.classifier import ARCHITECTURES, ClassifierArguments
 from reid.transforms import IMAGENET_MEAN, IMAGENET_STD, PreprocessConfig
-from trainer.recipes.run import RunRecipe
+from trainer.recipes.split import SplitRecipe
 
 
 @dataclass(frozen=True)
-class ClassifierRecipe(RunRecipe):
+class ClassifierRecipe(SplitRecipe):
     """One way to train a classifier. Every augmentation is a strength, and 0 switches it off."""
 
     # network
@@ -21,12 +21,6 @@ class ClassifierRecipe(RunRecipe):
     height_px: int = 224
     width_px: int = 224
     grey: bool = False
-    # the images fall into `folds` parts, by group where groups are known: the `fold`-th is for the test, and so many
-    # after it for validation; the rest is trained on
-    folds: int = 20
-    fold: int = 0
-    validation_folds: int = 2
-    split_seed: int = 0
     label_smoothing: float = 0.0
     # augmentation
     flip: float = 0.0  # probability
@@ -40,7 +34,7 @@ class ClassifierRecipe(RunRecipe):
     sharpness: float = 0.0  # 1 ± up to this about the blurred image
 
     def expectations(self) -> dict[str, bool]:
-        """The run's, and those of network, images and folds."""
+        """The split's, and those of network, images and augmentation."""
         shares = ("scale", "translation", "crop", "colour", "contrast")
         return (
             super().expectations()
@@ -50,9 +44,6 @@ class ClassifierRecipe(RunRecipe):
                 "dropout": 0 <= self.dropout < 1,
                 "height_px": self.height_px >= 1,
                 "width_px": self.width_px >= 1,
-                "folds": self.folds >= 2,
-                "fold": 0 <= self.fold < self.folds,
-                "validation_folds": 0 <= self.validation_folds <= self.folds - 2,
                 "label_smoothing": 0 <= self.label_smoothing < 1,
                 "flip": 0 <= self.flip <= 1,
                 "rotation": 0 <= self.rotation <= 180,
@@ -76,6 +67,8 @@ class ClassifierRecipe(RunRecipe):
 # The hand-sign paper's settings: 85 / 10 / 5 %.
 HAND_SIGNS_PAPER = ClassifierRecipe(
     name="hand-signs-paper",
+    folds=20,
+    validation_folds=2,
     batch_size=50,
     optimiser="adam",
     learning_rate=5e-5,
@@ -114,8 +107,6 @@ SUNGLASSES_PAPER = ClassifierRecipe(
     height_px=30,
     width_px=32,
     grey=True,
-    folds=5,
-    validation_folds=0,
     batch_size=1,
     optimiser="adam",
     learning_rate=0.002,

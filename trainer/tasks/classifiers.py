@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import nn
 
-from reid.datasets.classes import LabelledImages
+from reid.datasets.classes import LabelledFiles
 from reid.errors import DatasetError
 from reid.networks.classifier import ClassifierNetwork
 from reid.precision import Precision, choose_precision
@@ -41,7 +41,7 @@ class _Model(nn.Module):
 class ClassifierTask:
     """Labelled images; a :class:`~trainer.loop.Task`."""
 
-    def __init__(self, images: LabelledImages, parts: Parts, recipe: ClassifierRecipe, device: torch.device) -> None:
+    def __init__(self, images: LabelledFiles, parts: Parts, recipe: ClassifierRecipe, device: torch.device) -> None:
         """Decode everything. Raises :class:`DatasetError` for a file that does not decode, or less than a batch."""
         if len(parts.train) < recipe.batch_size:
             raise DatasetError(f"expected at least a batch of {recipe.batch_size} images, got {len(parts.train)}")

@@ -1,0 +1,49 @@
+"""How a clip becomes network input; travels with the weights."""
+
+from dataclasses import dataclass
+
+import torch
+
+from reid.clips.decoding import Clip, ClipDecoder
+from reid.clips.limits import ClipLimits
+from reid.clips.sampling import Policy, Sampling
+from reid.transforms import IMAGENET_MEAN, IMAGENET_STD
+
+
+@dataclass(frozen=True)
+class ClipPreprocess:
+    """Which frames (:class:`~reid.clips.Sampling`), letterboxed to what size, normalised how (RGB in [0, 1])."""
+
+    height_px: int = 224
+    width_px: int = 224
+    policy: str = "middle"
+    num_frames: int = 40
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+
+    def __post_init__(self) -> None:
+        """Raise ``ValueError`` on a size, sampling or scale that cannot work."""
+        if self.height_px < 1 or self.width_px < 1:
+            raise ValueError(f"expected a size of at least 1×1 px, got {self.height_px}×{self.width_px}")
+        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+            raise ValueError(f"expected 3 means and positive stds, got {self.mean} and {self.std}")
+        assert self.sampling
+
+    @property
+    def sampling(self) -> Sampling:
+        """The frames of each window."""
+        return Sampling(Policy(self.policy), self.num_frames)
+
+    def decoder(self, limits: ClipLimits | None = None) -> ClipDecoder:
+        """A decoder of this size and sampling; close it."""
+        return ClipDecoder(self.height_px, self.width_px, self.sampling, limits)
+
+    def normalise(self, frames: torch.Tensor) -> torch.Tensor:
+        """(F, H, W, 3) uint8 → (F, 3, H, W) float32, channels-last in memory."""
+        mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (self.mean, self.std))
+        return (frames.permute(0, 3, 1, 2).float() - 255 * mean) / (255 * std)
+
+
+def windows(clip: Clip) -> torch.Tensor:
+    """(W, T) int64: for each window the rows of `clip.frames` that the network sees."""
+    return torch.stack([torch.from_numpy(rows) for rows in clip.rows])

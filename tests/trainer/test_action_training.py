@@ -1,0 +1,103 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reid.bundle import read_bundle
+from reid.datasets.videos import Grouping, read_videos, recording_of
+from reid.errors import ClipError, DatasetError
+from reid.kinds import ACTION
+from reid.predictors import ActionRecognizer
+from tests.clips.corpus import clip
+from tests.trainer.test_cli import invoke
+
+FLAGS = [
+    part
+    for flag in ("initial_weights=none", "size_px=32", "num_frames=4", "epochs=2", "batch_size=8")
+    for part in ("--set", flag)
+]
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two labels: clips that brighten quickly, and ones that hardly change; five recordings of each."""
+    root = tmp_path_factory.mktemp("clips")
+    for label, rate in (("calm", 30), ("wild", 5)):
+        (root / label).mkdir()
+        for number in range(10):
+            data = clip(frames=4 + number % 3, rate=rate, size=(48 + 2 * (number % 2), 32))
+            (root / label / f"c{5 * number:03d}.mp4").write_bytes(data)
+    return root
+
+
+@pytest.fixture(scope="module")
+def trained(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "actions"
+    result = invoke("train", "fights", "--data", clips, "--out", out, *FLAGS)
+    assert result.exit_code == 0, result.output
+    return out
+
+
+def test_training_ends_in_a_bundle_that_is_evaluated_as_it_is_served(
+    trained: Path, clips: Path, tmp_path: Path
+) -> None:
+    bundle = read_bundle(trained / "bundle", ACTION)
+    assert (bundle.labels, bundle.network.head) == (("calm", "wild"), "motion")
+    assert bundle.metrics["protocol"] == "fold 1 of 5, no group on both sides"
+    assert bundle.metrics["num_files"] == 4
+    assert bundle.id in (trained / "bundle" / "card.md").read_text()
+    out = tmp_path / "figures.json"
+    result = invoke("evaluate", "--data", clips, "--bundle", trained / "bundle", "--json", out)
+    assert result.exit_code == 0, result.output
+    figures = json.loads(out.read_text())
+    assert figures["confusion"] == bundle.metrics["confusion"]
+    assert figures["protocol"] == bundle.metrics["protocol"]
+
+
+def test_a_prediction_sums_to_one_and_bad_bytes_are_named(trained: Path) -> None:
+    recognizer = ActionRecognizer.load(trained / "bundle")
+    answer = recognizer.predict(clip(frames=9))
+    assert sorted(score.label for score in answer) == ["calm", "wild"]
+    assert sum(score.score for score in answer) == pytest.approx(1, abs=1e-5)
+    (span,) = recognizer.spans(clip(frames=9))
+    assert (span.start_s, span.end_s) == pytest.approx((0.1, 0.7), abs=0.02)
+    assert span.labels == answer
+    with pytest.raises(ClipError):
+        recognizer.predict(b"no clip")
+    recognizer.close()
+
+
+def test_a_clip_that_does_not_decode_is_named(clips: Path, tmp_path: Path) -> None:
+    data = tmp_path / "clips"
+    for path in clips.rglob("*.mp4"):
+        target = data / path.relative_to(clips)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+    (data / "wild" / "c000.mp4").write_bytes(b"nothing")
+    result = invoke("train", "fights", "--data", data, "--out", tmp_path / "run", *FLAGS)
+    assert result.exit_code == 2
+    assert "wild/c000.mp4: expected a clip in one of mov" in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_recordings_are_told_from_names() -> None:
+    hmdb = "AdvancedBoxingTechniquesandExercises_punch_u_nm_np1_ba_med_23.avi"
+    assert recording_of(Path(hmdb), Grouping.HMDB51) == "AdvancedBoxingTechniquesandExercises_punch"
+    assert recording_of(Path("cartwheel.avi"), Grouping.HMDB51) == "cartwheel"
+    with pytest.raises(DatasetError, match="expected a name like v_YoYo_g01_c01"):
+        recording_of(Path("clip.avi"), Grouping.UCF101)
+    with pytest.raises(DatasetError, match="expected a number in the name"):
+        recording_of(Path("clip.avi"), Grouping.RANGES)
+
+
+def test_real_folders_are_read_and_grouped(datasets: Path) -> None:
+    fights = read_videos(datasets / "fights", Grouping.RANGES)
+    assert (len(fights.paths), fights.label_names) == (167, ("fight", "noFight"))
+    assert np.bincount(fights.labels).tolist() == [90, 77]
+    assert fights.groups is not None
+    assert np.bincount(fights.groups).max() <= 10
+    ucf = read_videos(datasets / "ucf101", Grouping.UCF101)
+    assert len(ucf.paths) == 21
+    with pytest.raises(DatasetError, match="expected folders of at least 2 labels"):
+        read_videos(datasets / "hmdb51", Grouping.HMDB51)

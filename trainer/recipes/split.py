@@ -1,0 +1,26 @@
+"""What every recipe has whose data is split into folds."""
+
+from dataclasses import dataclass
+
+from trainer.recipes.run import RunRecipe
+
+
+@dataclass(frozen=True)
+class SplitRecipe(RunRecipe):
+    """Files fall into `folds` parts, in proportion to their labels and by group where groups are known.
+
+    The `fold`-th is for the test, and so many after it for validation; the rest is trained on.
+    """
+
+    folds: int = 5
+    fold: int = 0
+    validation_folds: int = 0
+    split_seed: int = 0
+
+    def expectations(self) -> dict[str, bool]:
+        """The run's, and those of folds."""
+        return super().expectations() | {
+            "folds": self.folds >= 2,
+            "fold": 0 <= self.fold < self.folds,
+            "validation_folds": 0 <= self.validation_folds <= self.folds - 2,
+        }
