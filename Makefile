@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 FAISS ?= cpu
 STAMP := $(VENV)/.installed-$(FAISS)
 
-.PHONY: install demo serve test check bench clean
+.PHONY: install demo serve test crash check bench clean
 
 install: $(STAMP)
 
@@ -27,6 +27,10 @@ serve: install
 
 test: install
 	$(BIN)/python -m pytest
+
+# Kill a gallery a thousand times under load, and look for what it had acknowledged: 3 minutes.
+crash: install
+	$(BIN)/python -m tests.faults.crasher --kills 1000
 
 check: install
 	$(BIN)/ruff check .

@@ -6,9 +6,14 @@ from fastapi import FastAPI
 
 from service import openapi, problems, reference
 from service.core import Core
-from service.metrics import RequestCounts
-from service.middleware import BodyLimit, LoopbackOnly, RequestId
+from service.door import Door
+from service.middleware import BodyLimit, LoopbackOnly, RequestId, SafeAnswers
 from service.routes import ROUTERS
+
+
+def served(core: Core) -> Door:
+    """:func:`create_app`, with the door before it: what a server serves."""
+    return Door(create_app(core), core.admission_of, core.metrics)
 
 
 def create_app(core: Core) -> FastAPI:
@@ -22,12 +27,12 @@ def create_app(core: Core) -> FastAPI:
         redoc_url=None,
     )
     app.state.core = core
-    app.state.requests = RequestCounts()
     # The last one added is the outermost.
     app.add_middleware(BodyLimit, max_bytes=core.settings.max_body_bytes)
     if core.settings.auth == "off":
         app.add_middleware(LoopbackOnly)
-    app.add_middleware(RequestId, counts=app.state.requests)
+    app.add_middleware(SafeAnswers)
+    app.add_middleware(RequestId, metrics=core.metrics)
     problems.install(app)
     openapi.install(app)
     reference.install(app)

@@ -7,22 +7,27 @@ from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.routing import APIRoute
 
-from service import keys
+from service import keys, sessions
 from service.bodies import media_type
 from service.gallery.errors import ForbiddenError
 from service.gallery.gallery import Gallery
 from service.gallery.records import Actor, Key
-from service.keys import HEADER, Scope
-from service.problems import UnauthorizedError
+from service.gallery.sqlite.sessions import session_key_id
+from service.keys import HEADER, SCOPES, Scope
+from service.problems import UnauthorizedError, UntrustedOriginError
 
 NO_KEY = Actor("local")  # who asks when REID_AUTH=off
 
 
 class Rule(NamedTuple):
-    """The scope a key needs, and whether a key limited to cameras may have it done."""
+    """The scope a key needs (None: any key will do), and whether a key limited to cameras may have it done.
 
-    scope: Scope
+    What `embeds` images needs room in the model's queue, and is refused without it before a body is read.
+    """
+
+    scope: Scope | None
     limited: bool = True
+    embeds: bool = False
 
 
 # A person's own record and their erasure concern all cameras at once: keys limited to some keep out.
@@ -32,24 +37,54 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/v1/persons/{person_id}"): Rule("read"),
     ("PATCH", "/v1/persons/{person_id}"): Rule("enrol", limited=False),
     ("DELETE", "/v1/persons/{person_id}"): Rule("erase", limited=False),
-    ("POST", "/v1/sightings"): Rule("enrol"),
+    ("POST", "/v1/persons/{person_id}/merge"): Rule("enrol", limited=False),
+    ("POST", "/v1/persons/{person_id}/split"): Rule("enrol", limited=False),
+    ("POST", "/v1/sightings"): Rule("enrol", embeds=True),
     ("GET", "/v1/sightings"): Rule("read"),
     ("GET", "/v1/sightings/{sighting_id}"): Rule("read"),
     ("PATCH", "/v1/sightings/{sighting_id}"): Rule("enrol"),
+    ("PUT", "/v1/sightings/{sighting_id}/attributes"): Rule("enrol"),
     ("DELETE", "/v1/sightings/{sighting_id}"): Rule("erase", limited=False),
     ("GET", "/v1/sightings/{sighting_id}/image"): Rule("read"),
     ("GET", "/v1/sightings/{sighting_id}/thumbnail"): Rule("read"),
-    ("POST", "/v1/search"): Rule("read"),
-    ("POST", "/v1/embeddings"): Rule("read"),
+    ("POST", "/v1/search"): Rule("read", embeds=True),
+    ("POST", "/v1/embeddings"): Rule("read", embeds=True),
+    ("GET", "/v1/classifiers"): Rule("read"),
+    ("POST", "/v1/classifiers/{name}"): Rule("read", embeds=True),
+    ("GET", "/v1/jobs"): Rule("read"),
+    ("GET", "/v1/jobs/{job_id}"): Rule("read"),
+    ("DELETE", "/v1/jobs/{job_id}"): Rule("read"),
+    ("POST", "/v1/evaluations"): Rule("read"),
+    ("GET", "/v1/evaluations/{job_id}/report"): Rule("read"),
     ("GET", "/v1/calibration"): Rule("read"),
+    ("PUT", "/v1/calibration"): Rule("admin", limited=False),
+    ("DELETE", "/v1/calibration"): Rule("admin", limited=False),
     ("GET", "/v1/models"): Rule("read"),
+    ("GET", "/v1/events"): Rule("read"),
+    ("POST", "/v1/webhooks"): Rule("admin", limited=False),
+    ("GET", "/v1/webhooks"): Rule("admin", limited=False),
+    ("DELETE", "/v1/webhooks/{webhook_id}"): Rule("admin", limited=False),
+    ("GET", "/v1/webhooks/{webhook_id}/dead-letters"): Rule("admin", limited=False),
+    ("GET", "/v1/retention"): Rule("admin", limited=False),
+    ("PUT", "/v1/retention"): Rule("admin", limited=False),
+    ("POST", "/v1/session"): Rule(None),
+    ("DELETE", "/v1/session"): Rule(None),
     ("GET", "/v1/audit"): Rule("admin", limited=False),
     ("GET", "/metrics"): Rule("admin", limited=False),
 }
 
 
+def embedding_route(method: str, path: str) -> str | None:
+    """The template of the route that a path leads to, if images are embedded or classified there."""
+    for template in (path, f"{path.rpartition('/')[0]}/{{name}}"):
+        rule = RULES.get((method, template))
+        if rule is not None and rule.embeds:
+            return template
+    return None
+
+
 class GuardedRoute(APIRoute):
-    """A route that checks the key, and what the body is, before it reads a byte of it.
+    """A route that checks the key, its rate, and what the body is, before it reads a byte of it.
 
     One without a rule cannot be made.
     """
@@ -63,7 +98,7 @@ class GuardedRoute(APIRoute):
         reads_json = self.body_field is not None
 
         async def guarded(request: Request) -> Response:
-            request.state.actor = await _admit(request, rule)
+            request.state.actor, request.state.scopes = await _admit(request, rule)
             if reads_json:
                 media_type(request, "application/json")
             return await handler(request)
@@ -71,30 +106,45 @@ class GuardedRoute(APIRoute):
         return guarded
 
 
-def authenticate(gallery: Gallery, given: str | None) -> Key:
-    """The key that was given; raises UnauthorizedError, always the same for a key that is not in force."""
-    if given is None:
+def authenticate(gallery: Gallery, request: Request) -> Key:
+    """The key that was given, or that signed in to the session; a key in the header comes first.
+
+    Raises UnauthorizedError, always the same for a key that is not in force, and UntrustedOriginError for a session
+    on another page.
+    """
+    given, session = request.headers.get(HEADER), request.cookies.get(sessions.COOKIE)
+    if given is None and session is None:
         raise UnauthorizedError(f"expected an API key in {HEADER}, got none")
-    key_id, secret = keys.parts(given)
     with gallery.reading(NO_KEY) as reading:
-        key = reading.key(key_id)
-    if not keys.matches(key, secret) or key is None or key.revoked_at is not None:
+        if given is not None:
+            key_id, secret = keys.parts(given)
+            key = reading.key(key_id)
+            known = keys.matches(key, secret)
+        else:
+            assert session is not None
+            signed_in = session_key_id(reading, sessions.digest(session))
+            key = None if signed_in is None else reading.key(signed_in)
+            known = key is not None
+    if not known or key is None or key.revoked_at is not None:
         raise UnauthorizedError(f"expected an API key in force, {keys.SHAPE}, got another")
+    if given is None and not sessions.is_own_page(request):
+        raise UntrustedOriginError("expected a page of this service to ask with a session, got another")
     return key
 
 
 def authorize(key: Key, rule: Rule) -> Actor:
     """On whose behalf the request is done; raises ForbiddenError if the key does not reach so far."""
-    if rule.scope not in key.scopes:
+    if rule.scope is not None and rule.scope not in key.scopes:
         raise ForbiddenError(f"expected a key with the scope {rule.scope}, got one with {sorted(key.scopes)}")
     if key.cameras is not None and not rule.limited:
         raise ForbiddenError("expected a key for all cameras, got one limited to some")
     return Actor(key.key_id, key.cameras)
 
 
-async def _admit(request: Request, rule: Rule) -> Actor:
+async def _admit(request: Request, rule: Rule) -> tuple[Actor, frozenset[str]]:
     core = request.app.state.core
     if core.settings.auth == "off":
-        return NO_KEY
-    key = await run_in_threadpool(authenticate, core.gallery, request.headers.get(HEADER))
-    return authorize(key, rule)
+        return NO_KEY, frozenset(SCOPES)
+    key = await run_in_threadpool(authenticate, core.gallery, request)
+    core.limit.take(key.key_id)
+    return authorize(key, rule), key.scopes

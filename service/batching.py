@@ -1,45 +1,177 @@
-"""The model behind a queue: one request's images at a time, off the event loop."""
+"""A model behind one bounded queue: batches of what waits, each request's images split and joined again."""
 
 import asyncio
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import groupby
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from reid.predictors import Embedder
-from service.problems import QueueFullError
+from reid.transforms import PreprocessConfig
+from service.admission import Admission, Ticket
+from service.decoding import Decoders
+from service.metrics import Metrics
+from service.problems import DeadlineError
 
-MOST_WAITING = 64
+BATCH_IMAGES = 16  # larger ones are slower where the caches of a processor are to hold them
+_TOO_LATE = "expected the model's answer in time, got none: it is overloaded"
+
+
+@dataclass
+class _Request:
+    """The pixels (N, C, H, W) uint8 of one request, and where its rows come together."""
+
+    pixels: torch.Tensor
+    ticket: Ticket
+    since_s: float = field(default_factory=time.monotonic)
+    rows: list[NDArray[np.float32]] = field(default_factory=list)
+    future: "Future[NDArray[np.float32]]" = field(default_factory=Future)
+
+    def fail(self, error: Exception) -> None:
+        """Raise where the caller waits, if they still do."""
+        with suppress(InvalidStateError):  # cancelled just now, or answered
+            self.future.set_exception(error)
+
+    def add(self, rows: NDArray[np.float32]) -> None:
+        """Take its next rows in; with the last of them the caller has its answer."""
+        self.rows.append(rows)
+        if sum(map(len, self.rows)) == len(self.pixels):
+            with suppress(InvalidStateError):
+                self.future.set_result(np.concatenate(self.rows))
 
 
 class ModelQueue:
-    """Runs an embedder on a thread of its own, which torch then spreads over the processors.
+    """Runs a model on a thread of its own. A batch is whatever waits when the one before is done.
 
-    Raises QueueFullError rather than let a request wait behind MOST_WAITING others.
+    `run` takes pixels (B, C, H, W) uint8 as `preprocess` stacks them and gives rows (B, K) float32. A request whose
+    time runs out is answered so and dropped, and nobody's images are computed once nobody waits for them.
     """
 
-    def __init__(self, embedder: Embedder) -> None:
-        self.embedder = embedder
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
-        self._waiting = 0
+    def __init__(
+        self,
+        preprocess: PreprocessConfig,
+        run: Callable[[torch.Tensor], NDArray[np.float32]],
+        decoders: Decoders,
+        metrics: Metrics,
+        deadline_s: float,
+    ) -> None:
+        self.admission = Admission(metrics, deadline_s)
+        self.decoders = decoders
+        self._preprocess = preprocess
+        self._run_model = run
+        self._metrics = metrics
+        self._batch_s = 0.0  # what a batch takes
+        self._ended_s = 0.0  # when the last one did
+        self._changing = threading.Condition()
+        self._waiting: deque[tuple[_Request, int]] = deque()  # single images: a request and the position in it
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="model")
+        self._thread.start()
 
     @property
     def waiting(self) -> int:
-        """How many requests wait for the model or are being embedded."""
-        return self._waiting
+        """How many images wait for the model."""
+        return len(self._waiting)
 
-    async def embed(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
-        """RGB images → (N, D) float32 rows of unit length."""
-        if self._waiting >= MOST_WAITING:
-            raise QueueFullError(f"expected at most {MOST_WAITING} requests to wait for the model, got one more")
-        self._waiting += 1
+    def warm_up(self) -> None:
+        """Run a full batch of nothing, which is slow the first time, and measure it: before the first request."""
+        shape = (BATCH_IMAGES, self._preprocess.channels, self._preprocess.height_px, self._preprocess.width_px)
+        pixels = torch.zeros(shape, dtype=torch.uint8)
+        for _ in range(2):
+            started_s = time.monotonic()
+            self._run_model(pixels)
+        self._batch_s = max(time.monotonic() - started_s, 1e-6)
+        self.admission.measured(BATCH_IMAGES / self._batch_s)
+
+    async def compute(self, images: Sequence[Image.Image], ticket: Ticket) -> NDArray[np.float32]:
+        """RGB images (N ≥ 1), whose `ticket` has begun → (N, K) float32 rows.
+
+        Raises DeadlineError where the time ran out in spite of all. A caller that is cancelled takes its images along.
+        """
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, self.embedder.embed, images)
-        finally:
-            self._waiting -= 1
+            async with asyncio.timeout(ticket.left_s):
+                pixels = await self.decoders.run(self._preprocess.stack, images)
+                request = _Request(pixels, ticket)
+                with self._changing:
+                    self._waiting.extend((request, position) for position in range(len(images)))
+                    self._changing.notify()
+                return await asyncio.wrap_future(request.future)
+        except TimeoutError as error:
+            self._metrics.shed.inc()
+            raise DeadlineError(_TOO_LATE) from error
 
     def close(self) -> None:
-        """Finish what runs."""
-        self._thread.shutdown()
+        """Finish what waits."""
+        with self._changing:
+            self._closed = True
+            self._changing.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while batch := self._next_batch():
+            try:
+                self._compute(batch)
+            except Exception as error:  # noqa: BLE001 (raised where the callers wait)
+                for request, _ in batch:
+                    request.fail(error)
+
+    def _next_batch(self) -> list[tuple[_Request, int]]:
+        """Wait for images and take as many as fit, first come first served; none once the queue is closed."""
+        with self._changing:
+            batch: list[tuple[_Request, int]] = []
+            while not batch:
+                self._changing.wait_for(lambda: self._waiting or self._closed)
+                if not self._waiting:
+                    return []
+                while self._waiting and len(batch) < BATCH_IMAGES:
+                    request, position = self._waiting.popleft()
+                    if self._is_alive(request):
+                        batch.append((request, position))
+            return batch
+
+    def _is_alive(self, request: _Request) -> bool:
+        """Whether anybody waits for it, and would not in vain: a batch that ends too late is as bad as none."""
+        if request.ticket.left_s < self._batch_s and not request.future.done():
+            self._metrics.shed.inc()
+            request.fail(DeadlineError(_TOO_LATE))
+        return not request.future.done()
+
+    def _compute(self, batch: list[tuple[_Request, int]]) -> None:
+        started_s = time.monotonic()
+        parts = _parts(batch)
+        rows = self._run_model(torch.cat([request.pixels[begin:end] for request, begin, end in parts]))
+        self._measure(batch, started_s, time.monotonic())
+        for request, begin, end in parts:
+            own, rows = rows[: end - begin], rows[end - begin :]
+            request.add(own)
+
+    def _measure(self, batch: list[tuple[_Request, int]], started_s: float, ended_s: float) -> None:
+        """Learn the pace at which images leave, decoding and all: from the batch before to this one."""
+        since_s = max(self._ended_s, min(request.ticket.begun_s for request, _ in batch))
+        pace = len(batch) / max(ended_s - since_s, 1e-6)
+        # A small batch says little of what a busy house can do: unless it is busy, it only ever raises the estimate.
+        if max(2 * len(batch), self.admission.images) >= BATCH_IMAGES or pace > self.admission.images_per_s:
+            self.admission.measured(pace)
+            self._batch_s = ended_s - started_s
+        self._ended_s = ended_s
+        self._metrics.model_seconds.observe(ended_s - started_s)
+        self._metrics.model_batch_images.observe(len(batch))
+        for request, _ in batch:
+            self._metrics.model_wait_seconds.observe(started_s - request.since_s)
+
+
+def _parts(batch: list[tuple[_Request, int]]) -> list[tuple[_Request, int, int]]:
+    """Whose images these are, from which position to which: those of one request follow each other."""
+    parts = []
+    for _, group in groupby(batch, key=lambda one: id(one[0])):
+        own = list(group)
+        parts.append((own[0][0], own[0][1], own[-1][1] + 1))
+    return parts

@@ -34,6 +34,21 @@ class _MemoryParser(MultiPartParser):
 
     spool_max_size = 2**40
 
+    def on_part_end(self) -> None:
+        """Refuse a text that is not UTF-8: it would be read as Latin-1, and a name become another."""
+        if self._current_part.file is None:
+            try:
+                self._current_part.data.decode()
+            except UnicodeDecodeError as error:
+                raise MultiPartException("got a text field that is not UTF-8") from error
+            self._charset = "utf-8"
+        super().on_part_end()
+
+    def close(self) -> None:
+        """Let go of all files, of those too that the body broke off in."""
+        for file in self._files_to_close_on_error:
+            file.close()
+
 
 IMAGE_BODIES = ("application/json", "multipart/form-data")
 
@@ -60,14 +75,12 @@ async def read_form(request: Request) -> Form:
         request.headers, request.stream(), max_files=MAX_IMAGES, max_fields=_MOST_FIELDS, max_part_size=2**20
     )
     try:
-        parts = await parser.parse()
-    except (MultiPartException, KeyError, ValueError) as error:
+        return await _sorted(await parser.parse())
+    except (MultiPartException, KeyError, ValueError, LookupError) as error:
         said = error.message if isinstance(error, MultiPartException) else "got something else"
         raise UnreadableBodyError(f"expected a multipart body: {said}") from error
-    try:
-        return await _sorted(parts)
     finally:
-        await parts.close()
+        parser.close()
 
 
 async def _sorted(parts: FormData) -> Form:

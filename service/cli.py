@@ -1,4 +1,4 @@
-"""The command `reid-service`: serve, make keys, check a deployment."""
+"""The command `reid-service`: serve, check a deployment, make keys, ask a running service."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from rich.table import Table
 
 from reid import threads
 from reid.errors import ReidError
-from service import keys
+from service import keys, remote
 from service.gallery.sqlite.keys import add_key, list_keys, open_keys, revoke_key
 from service.settings import Settings, load_settings, masked, variable
 
@@ -43,6 +43,8 @@ keys_app = typer.Typer(
     Only a hash of each key is kept. A running service sees a new or a revoked key at its next request.""",
 )
 app.add_typer(keys_app, name="keys")
+for command in (remote.enrol, remote.query, remote.persons):
+    app.command()(command)
 
 
 @app.command()

@@ -1,38 +1,45 @@
 """From uploaded bytes to what the gallery keeps and the model reads."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
-from fastapi.concurrency import run_in_threadpool
+from numpy.typing import NDArray
 from PIL import Image
 
 from reid.errors import ImageError
 from reid.images import count_pixels, crop_box, decode_image, decode_kept, encode_crop
+from service.admission import Ticket
 from service.batching import ModelQueue
 from service.gallery.records import Crop
 
 MOST_PIXELS = 80_000_000  # of all images of a request together: 240 MB
 
 
-async def kept_crops(model: ModelQueue, images: Sequence[bytes], box_xyxy: Sequence[float] | None) -> list[Crop]:
+async def kept_crops(
+    model: ModelQueue, bundle_id: str, ticket: Ticket, images: Sequence[bytes], box_xyxy: Sequence[float] | None
+) -> list[Crop]:
     """Cut, encode and embed images; the embedding is of the very bytes that will be kept.
 
-    Raises ImageError or a child, BoxError, QueueFullError.
+    Raises ImageError or a child, BoxError, QueueFullError, DeadlineError.
     """
-    jpegs, pictures = await run_in_threadpool(_encode_all, images, box_xyxy)
-    embeddings = (await model.embed(pictures)).astype(np.float16)
+    ticket.begin(len(images))
+    jpegs, pictures = await model.decoders.run(partial(_encode_all, box_xyxy=box_xyxy), images)
+    embeddings = (await model.compute(pictures, ticket)).astype(np.float16)
     return [
-        Crop(jpeg, picture.width, picture.height, embedding, model.embedder.bundle_id)
+        Crop(jpeg, picture.width, picture.height, embedding, bundle_id)
         for jpeg, picture, embedding in zip(jpegs, pictures, embeddings, strict=True)
     ]
 
 
-async def decoded(images: Sequence[bytes]) -> list[Image.Image]:
-    """All of a request's images, untrusted bytes → RGB, off the event loop; raises ImageError or a child.
+async def computed(model: ModelQueue, ticket: Ticket, images: Sequence[bytes]) -> NDArray[np.float32]:
+    """All of a request's images (N ≥ 1), untrusted bytes → the model's (N, K) float32 rows.
 
-    They are in memory together: their pixels are limited together too, before the first of them is decoded.
+    They are in memory together: their pixels are limited together too, before the first of them is decoded. Raises
+    ImageError or a child, QueueFullError, DeadlineError.
     """
-    return await run_in_threadpool(_decode_all, images)
+    ticket.begin(len(images))
+    return await model.compute(await model.decoders.run(_decode_all, images), ticket)
 
 
 def _decode_all(images: Sequence[bytes]) -> list[Image.Image]:

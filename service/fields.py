@@ -80,9 +80,12 @@ PersonId = Annotated[_Text, AfterValidator(_path_segment), Field(examples=["visi
 CameraId = Annotated[_Text, Field(examples=["front-door"])]
 TrackletId = Annotated[_Text, Field(examples=["front-door-1769857200.12-ab3f"])]
 SightingId = Annotated[_Text, Field(examples=["01a20092-6340-7675-b218-cf81bda483df"])]
+JobId = Annotated[_Text, Field(examples=["01a20092-7b40-7e75-9218-0f81bda483aa"])]
+Title = Annotated[_Text, Field(examples=["the four cameras of the north gate"])]
 PersonName = Annotated[_Text, Field(examples=["Ada"])]
 Tag = Annotated[_Text, AfterValidator(_no_comma), Field(examples=["staff"])]
 Tags = Annotated[list[Tag], Field(max_length=MAX_TAGS)]
+Attributes = Annotated[dict[Tag, Tag], Field(max_length=MAX_TAGS, examples=[{"sunglasses": "open"}])]
 Metadata = Annotated[dict[str, JsonValue], AfterValidator(_small_json)]
 Time = Annotated[AwareDatetime, BeforeValidator(_rfc_3339), AfterValidator(_in_range)]
 Base64 = Annotated[str, Field(examples=["/9j/4AAQSkZJRgABAQ…"], json_schema_extra={"contentEncoding": "base64"})]
@@ -102,6 +105,13 @@ class PageQuery(Read):
     cursor: Annotated[str, Field(max_length=100)] | None = Field(
         default=None, description="`next_cursor` of the page before"
     )
+
+
+class PageAnswer(BaseModel):
+    """What every page says beside its records."""
+
+    next_cursor: str | None = Field(description="`cursor` of the next page; null on the last one")
+    change: int
 
 
 def shown(moment: Moment | None) -> datetime | None:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Header
@@ -14,6 +14,7 @@ from starlette.responses import Response
 from service.bodies import invalid
 from service.gallery.gallery import Gallery
 from service.gallery.records import Actor, Once, Written
+from service.gallery.sqlite.writing import Writing
 
 T = TypeVar("T")
 
@@ -40,14 +41,39 @@ def once(key: str | None, body: Any, render: Callable[[T, int], BaseModel]) -> O
     )
 
 
-def created(written: Written[T], render: Callable[[T, int], BaseModel]) -> Response:
-    """201 with the answer to a write, or with the one that its idempotency key stands for."""
+def answered(
+    written: Written[T],
+    render: Callable[[T, int], BaseModel],
+    status_code: int = 200,
+    headers: Callable[[T], dict[str, str]] = lambda _: {},
+) -> Response:
+    """The answer to a write, or the one that its idempotency key stands for."""
     if written.replay is not None:
-        headers = {"Idempotency-Replayed": "true"}
-        return Response(written.replay, status_code=201, media_type="application/json", headers=headers)
+        replayed = {"Idempotency-Replayed": "true"}
+        return Response(written.replay, status_code=status_code, media_type="application/json", headers=replayed)
     assert written.value is not None
-    answer = render(written.value, written.change)
-    return Response(answer.model_dump_json(), status_code=201, media_type="application/json")
+    content = render(written.value, written.change).model_dump_json()
+    return Response(content, status_code, headers(written.value), "application/json")
+
+
+def created(written: Written[T], render: Callable[[T, int], BaseModel]) -> Response:
+    """:func:`answered` with 201."""
+    return answered(written, render, 201)
+
+
+def run_once(
+    writing: Writing, actor: Actor, asked: Once[T] | None, operation: Callable[[], T], mentions: Iterable[str] = ()
+) -> Written[T]:
+    """`operation` with its idempotent answer, inside one transaction, for what is kept beside the gallery.
+
+    Such writes take no change number: the answer carries the last one.
+    """
+    if asked is not None and (found := writing.answer(actor.key_id, asked.key_sha256, asked.body_sha256)):
+        return Written(None, found[0], replay=found[1])
+    value, change = operation(), writing.change()
+    if asked is not None:
+        writing.remember(actor, asked, change, asked.render(value, change), mentions)
+    return Written(value, change)
 
 
 async def replayed(gallery: Gallery, actor: Actor, asked: Once[T] | None) -> Written[T] | None:

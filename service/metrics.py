@@ -1,45 +1,50 @@
-"""Figures for whoever watches the service, in the text form that Prometheus reads."""
+"""Figures for whoever watches the service, as Prometheus reads them; none of them names anybody."""
 
-import threading
-from collections import Counter
+from collections.abc import Callable
 
-from service.core import Core
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-MEDIA_TYPE = "text/plain; version=0.0.4"
+MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
-class RequestCounts:
-    """How many requests were answered, by method, template of the route, and status."""
+class Metrics:
+    """One service's figures: what happened, counted here, and what is, asked for when somebody reads."""
 
     def __init__(self) -> None:
-        self._changing = threading.Lock()
-        self._counts: Counter[tuple[str, str, int]] = Counter()
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "reid_requests", "requests answered", ["method", "route", "status"], registry=self._registry
+        )
+        self._request_seconds = Histogram(
+            "reid_request_seconds",
+            "time to an answer's end, events left out",
+            ["route"],
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self.model_wait_seconds = Histogram(
+            "reid_model_wait_seconds", "an image's wait for the model", buckets=_SECONDS, registry=self._registry
+        )
+        self.model_seconds = Histogram(
+            "reid_model_seconds", "the model's time for one batch", buckets=_SECONDS, registry=self._registry
+        )
+        self.model_batch_images = Histogram(
+            "reid_model_batch_images", "images in one batch", buckets=(1, 2, 4, 8, 16, 32), registry=self._registry
+        )
+        self.shed = Counter("reid_model_shed", "requests refused or dropped for want of time", registry=self._registry)
 
-    def add(self, method: str, route: str, status: int) -> None:
+    def count_request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one. A method that nobody serves is not named: a caller could make up any number of them."""
-        with self._changing:
-            self._counts[method if method in _METHODS else "other", route, status] += 1
+        self._requests.labels(method if method in _METHODS else "other", route, str(status)).inc()
+        if route != "/v1/events":
+            self._request_seconds.labels(route).observe(seconds)
 
-    def lines(self) -> list[str]:
-        """A sample for each combination that occurred."""
-        with self._changing:
-            counts = sorted(self._counts.items())
-        return [
-            f'reid_requests_total{{method="{method}",route="{route}",status="{status}"}} {count}'
-            for (method, route, status), count in counts
-        ]
+    def watch(self, name: str, meaning: str, value: Callable[[], float]) -> None:
+        """Have a figure asked for whenever somebody reads."""
+        Gauge(name, meaning, registry=self._registry).set_function(value)
 
-
-def exposition(core: Core, requests: RequestCounts) -> str:
-    """All figures as text."""
-    gauges = {
-        "reid_model_waiting": ("requests that wait for the model", core.model.waiting),
-        "reid_sightings_indexed": ("sightings that a search looks at", core.gallery.sightings_indexed),
-        "reid_change": ("number of the last change", core.gallery.change),
-        "reid_erasure_pending": ("1 while something erased is not gone from the disk", int(bool(core.gallery.pending))),
-    }
-    lines = ["# HELP reid_requests_total requests answered", "# TYPE reid_requests_total counter", *requests.lines()]
-    for name, (meaning, value) in gauges.items():
-        lines += [f"# HELP {name} {meaning}", f"# TYPE {name} gauge", f"{name} {value}"]
-    return "\n".join(lines) + "\n"
+    def text(self) -> bytes:
+        """All figures."""
+        return generate_latest(self._registry)

@@ -5,11 +5,13 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from service.auth import RULES
+from service.auth import RULES, Rule
 from service.bodies import FILE_FIELD
+from service.examples import add_examples
 from service.fields import MAX_IMAGES
 from service.keys import HEADER
 from service.problems import MEDIA_TYPE
+from service.sessions import COOKIE
 
 _PROBLEM = {
     "type": "object",
@@ -26,14 +28,17 @@ _PROBLEM = {
     },
     "required": ["type", "title", "status", "detail", "instance", "code", "request_id", "errors"],
 }
+_PROBLEM_CONTENT = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
-    "4XX": {
-        "description": "What was wrong with the request",
-        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-    }
+    "4XX": {"description": "What was wrong with the request", "content": _PROBLEM_CONTENT},
+    "5XX": {"description": "503 and 504: not now, see `Retry-After`", "content": _PROBLEM_CONTENT},
 }
 PENDING: dict[int | str, dict[str, Any]] = {
     202: {"description": "Erased, but not all of it is gone from the disk yet: it will be, see `pending`"}
+}
+
+BACKGROUND: dict[int | str, dict[str, Any]] = {
+    202: {"description": "Begun in the background; `Location` names the job"}
 }
 
 
@@ -66,14 +71,23 @@ def _complete(description: dict[str, Any]) -> None:
     components = description.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
     schemas["Problem"] = _PROBLEM
-    components["securitySchemes"] = {"key": {"type": "apiKey", "in": "header", "name": HEADER}}
+    components["securitySchemes"] = {
+        "key": {"type": "apiKey", "in": "header", "name": HEADER},
+        "session": {"type": "apiKey", "in": "cookie", "name": COOKIE},
+    }
     for path, methods in description["paths"].items():
         for method, operation in methods.items():
             _lift_definitions(operation, schemas)
             rule = RULES.get((method.upper(), path))
             if rule is not None:
-                operation["security"] = [{"key": []}]
-                operation["description"] += f"\n\nNeeds the scope `{rule.scope}`."
+                operation["security"] = [{"key": []}, {"session": []}]
+                operation["description"] += f"\n\nNeeds {_needed(rule)}."
+    add_examples(description)
+
+
+def _needed(rule: Rule) -> str:
+    scope = "a key" if rule.scope is None else f"the scope `{rule.scope}`"
+    return scope if rule.limited else f"{scope}, of a key for all cameras"
 
 
 def _lift_definitions(operation: dict[str, Any], schemas: dict[str, Any]) -> None:

@@ -35,15 +35,47 @@ class UnreadableBodyError(ReidError):
 
 
 class QueueFullError(ReidError):
-    """More work waits for the model than can be done in time."""
+    """More waits already than can be done in time; `retry_after_s` says when there may be room."""
+
+    def __init__(self, message: str, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class DeadlineError(ReidError):
+    """An answer that came too late, and was not waited for."""
+
+
+class BodyTimeoutError(ReidError):
+    """A body that did not come to its end."""
+
+
+class ClientGoneError(ReidError):
+    """A client that left before it was answered: nobody reads this."""
 
 
 class CalibrationError(ReidError):
     """A false-match rate that the calibration in force cannot turn into a score, or none in force."""
 
 
+class EvaluationError(ReidError):
+    """A gallery that this evaluation can say nothing about."""
+
+
+class WebhookError(ReidError):
+    """An address that a webhook may not call."""
+
+
+class RateLimitedError(ReidError):
+    """More requests than the key may make; `retry_after_s` says when the next one is let through."""
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
 class UntrustedOriginError(ReidError):
-    """With REID_AUTH=off: a request that did not start on this machine."""
+    """A request that another page or machine had made: with REID_AUTH=off, or with a session's cookie."""
 
 
 class Problem(NamedTuple):
@@ -57,7 +89,7 @@ class Problem(NamedTuple):
 PROBLEMS: dict[type[Exception], Problem] = {
     UnauthorizedError: Problem(401, "unauthorized", "An API key is needed"),
     gallery_errors.ForbiddenError: Problem(403, "forbidden", "The key does not allow this"),
-    UntrustedOriginError: Problem(403, "untrusted_origin", "Only this machine may ask"),
+    UntrustedOriginError: Problem(403, "untrusted_origin", "Not asked from here"),
     gallery_errors.NotFoundError: Problem(404, "not_found", "No such record"),
     gallery_errors.ConflictError: Problem(409, "conflict", "The record is not in a state for this"),
     gallery_errors.NotEmbeddedError: Problem(409, "not_embedded", "No vector of the active bundle"),
@@ -65,17 +97,28 @@ PROBLEMS: dict[type[Exception], Problem] = {
     gallery_errors.ErasedError: Problem(410, "erased", "The answer was erased"),
     BodyTooLargeError: Problem(413, "body_too_large", "Too many bytes"),
     reid_errors.ImageTooLargeError: Problem(413, "image_too_large", "Too many bytes"),
+    reid_errors.ClipTooLargeError: Problem(413, "clip_too_large", "Too many bytes"),
+    reid_errors.ClipFormatError: Problem(415, "clip_format", "Not an accepted video format"),
+    reid_errors.ClipError: Problem(422, "clip", "The clip cannot be used"),
+    gallery_errors.BundleChangedError: Problem(503, "bundle_changed", "The bundle was switched meanwhile"),
     MediaTypeError: Problem(415, "unsupported_media_type", "Not a type that this route reads"),
     reid_errors.ImageFormatError: Problem(415, "image_format", "Not an accepted image format"),
+    BodyTimeoutError: Problem(408, "body_timeout", "The body did not come"),
     UnreadableBodyError: Problem(400, "unreadable_body", "The body cannot be read"),
     reid_errors.ImageError: Problem(422, "image", "The image cannot be used"),
     reid_errors.BoxError: Problem(422, "box", "The box cannot be cut"),
     reid_errors.VectorError: Problem(422, "vector", "The vector cannot be used"),
+    gallery_errors.ArchiveError: Problem(422, "archive", "The archive cannot be used"),
     gallery_errors.FilterError: Problem(422, "filter", "The filter contradicts itself"),
     gallery_errors.CursorError: Problem(422, "cursor", "The cursor is not one of ours"),
     CalibrationError: Problem(422, "calibration", "The calibration cannot answer this"),
+    WebhookError: Problem(422, "webhook", "The address cannot be called"),
+    RateLimitedError: Problem(429, "rate_limited", "Too many requests"),
+    EvaluationError: Problem(422, "evaluation", "Nothing can be said of this gallery"),
     gallery_errors.ChangeNotReachedError: Problem(503, "change_not_reached", "The change is not here yet"),
-    QueueFullError: Problem(503, "queue_full", "The model is busy"),
+    QueueFullError: Problem(503, "queue_full", "Too much waits already"),
+    DeadlineError: Problem(504, "deadline", "It took too long"),
+    ClientGoneError: Problem(499, "client_gone", "The client left"),
     gallery_errors.StoreError: Problem(503, "store", "The store refused"),
     sqlite3.OperationalError: Problem(503, "store", "The store refused"),
 }
@@ -100,7 +143,13 @@ def problem_of(error: Exception) -> Problem:
     return Problem(500, "internal", "Something is wrong with the service")
 
 
-def problem_response(problem: Problem, detail: str, scope: Any, errors: list[dict[str, Any]] | None = None) -> Response:
+def problem_response(
+    problem: Problem,
+    detail: str,
+    scope: Any,
+    errors: list[dict[str, Any]] | None = None,
+    retry_after_s: int = _RETRY_AFTER_S,
+) -> Response:
     """A problem for the request of `scope`, as `application/problem+json`."""
     request_id = scope.get("state", {}).get("request_id")
     content = {
@@ -114,8 +163,10 @@ def problem_response(problem: Problem, detail: str, scope: Any, errors: list[dic
         "errors": errors or [],
     }
     headers = {"X-Request-Id": request_id} if request_id else {}
-    if problem.status in (429, 503):
-        headers["Retry-After"] = str(_RETRY_AFTER_S)
+    if problem.status in (429, 503, 504):
+        headers["Retry-After"] = str(retry_after_s)
+    if problem.status == 408:
+        headers["Connection"] = "close"
     if problem.status == 401:
         headers["WWW-Authenticate"] = f'ApiKey header="{HEADER}"'
     # ASCII: what a caller sent may hold halves of characters, which no encoding can write.
@@ -123,7 +174,8 @@ def problem_response(problem: Problem, detail: str, scope: Any, errors: list[dic
 
 
 async def _on_error(request: Request, error: Exception) -> Response:
-    return problem_response(problem_of(error), str(error), request.scope)
+    retry_after_s = getattr(error, "retry_after_s", _RETRY_AFTER_S)
+    return problem_response(problem_of(error), str(error), request.scope, retry_after_s=retry_after_s)
 
 
 async def _on_invalid(request: Request, error: Exception) -> Response:

@@ -8,12 +8,15 @@ from contextlib import closing
 
 import uvicorn
 
-from service.app import create_app
+from service import logs
+from service.app import served
 from service.core import Core
+from service.protocol import BoundedProtocol
 from service.settings import Settings
 
 _LOG = logging.getLogger("service")
 _DRAIN_S = 20
+_SWITCH_S = 0.0002
 
 
 def run(settings: Settings) -> None:
@@ -21,14 +24,26 @@ def run(settings: Settings) -> None:
 
     Raises OSError if the port is taken, and what :meth:`Core.open` raises.
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logs.configure()
     # uvicorn raises the signal again once it is done: end cleanly then, and also before it has begun.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
     with listen(settings.host, settings.port) as listening, closing(Core.open(settings)) as core:
+        _LOG.info("serving on http://%s:%d, described at /docs", settings.host, settings.port)
+        # A thread that waits for the interpreter's lock gets it after this long. The model's thread does so a hundred
+        # times a batch: with Python's 5 ms, a busy event loop would make a batch take seconds.
+        sys.setswitchinterval(_SWITCH_S)
+        Server(core).run(sockets=[listening])
+
+
+class Server(uvicorn.Server):
+    """uvicorn, which on its way down waits for requests: those that listen for events would keep it waiting."""
+
+    def __init__(self, core: Core) -> None:
         config = uvicorn.Config(
-            create_app(core),
+            served(core),
+            http=BoundedProtocol,
+            loop="uvloop",
             lifespan="off",
             log_config=None,
             access_log=False,  # it would log paths; ours logs templates
@@ -36,8 +51,13 @@ def run(settings: Settings) -> None:
             server_header=False,
             timeout_graceful_shutdown=_DRAIN_S,
         )
-        _LOG.info("serving on http://%s:%d, described at /docs", settings.host, settings.port)
-        uvicorn.Server(config).run(sockets=[listening])
+        super().__init__(config)
+        self._core = core
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the streams first."""
+        self._core.feed.end()
+        await super().shutdown(sockets)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "REID_"
+OF_CLIENTS = ("REID_URL", "REID_KEY")  # of the commands that ask a running service
 DEFAULT_STORE = "sqlite://gallery.sqlite"
 
 
@@ -34,6 +35,11 @@ class Settings(BaseSettings):
     auth: Literal["keys", "off"] = Field(default="keys", description="keys, or off: then loopback only")
     datasets: Path | None = Field(default=None, description="accepted and ignored: for the trainer and the demo")
     max_body_bytes: int = Field(default=32 * 2**20, ge=1024, description="largest request body")
+    webhooks: Literal["public", "private"] = Field(
+        default="public", description="public, or private: then webhooks may call inner addresses too, and plain http"
+    )
+    deadline_s: float = Field(default=10, gt=0, le=300, description="longest wait for the model, in seconds")
+    requests_per_minute: int | None = Field(default=None, ge=1, description="of each key (default: no limit)")
 
     @field_validator("home")
     @classmethod
@@ -79,7 +85,7 @@ def refuse_unknown_names(environment: Mapping[str, str]) -> None:
     """Raise SettingsError for the first `REID_*` name that is no setting: a misspelt one must not pass unseen."""
     known = [variable(name) for name in Settings.model_fields]
     for name in sorted(environment):
-        if name.startswith(PREFIX) and name not in known:
+        if name.startswith(PREFIX) and name not in known and name not in OF_CLIENTS:
             nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
             raise SettingsError(f"{name}: no such setting; the nearest known name is {nearest}")
 

@@ -1,5 +1,7 @@
 """Exact inner-product search over half-precision rows: no records, no storage, no HTTP."""
 
-from reid.search.index import NO_ROW, ExactIndex
+from reid.search.device import Device
+from reid.search.index import ExactIndex
+from reid.search.view import NO_ROW, View
 
-__all__ = ["NO_ROW", "ExactIndex"]
+__all__ = ["NO_ROW", "Device", "ExactIndex", "View"]

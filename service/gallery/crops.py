@@ -6,11 +6,11 @@ import os
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from service.gallery.errors import HomeError, StoreError
+from service.gallery.errors import DamageError, HomeError, StoreError
 
 _LOG = logging.getLogger(__name__)
 
@@ -28,8 +28,8 @@ class CropFiles:
             part.mkdir(mode=0o700, exist_ok=True)
         _sync_folder(folder)
 
-    def claim(self, store_id: str, needed: set[str]) -> None:
-        """Bind the folder to the store of that id, which needs the crops `needed`.
+    def claim(self, store_id: str, needed: Callable[[str], set[str]]) -> None:
+        """Bind the folder to the store of that id; `needed` gives the crops it needs that begin with two digits.
 
         Raises HomeError where it is bound to another, or where it is bound to none and cannot be this one's:
         what a store does not need is removed at its start, so a wrong one must never get that far.
@@ -41,15 +41,18 @@ class CropFiles:
                     " set REID_STORE to that store, restore both from one backup, or move the crops away to begin anew"
                 )
             return
-        present = {path.stem for path in self._folder.glob("??/*.jpg")}
-        if needed - present:
+        wanted = found = present = 0
+        for digits, here in self._kept():
+            theirs = needed(digits)
+            wanted, found, present = wanted + len(theirs), found + len(theirs & here), present + len(here)
+        if found < wanted:
             raise HomeError(
-                f"expected the {len(needed)} crops of this store in {self._folder}, got {len(needed & present)};"
+                f"expected the {wanted} crops of this store in {self._folder}, got {found};"
                 " restore crops and database from one backup"
             )
-        if present and not needed:
+        if present and not wanted:
             raise HomeError(
-                f"expected an empty {self._folder} beside a new store, got {len(present)} crops; restore the database"
+                f"expected an empty {self._folder} beside a new store, got {present} crops; restore the database"
                 " that they were kept with, set REID_STORE to it, or move the crops away to begin anew"
             )
         self._write(self._owner, store_id.encode())
@@ -72,6 +75,13 @@ class CropFiles:
             with self._changing:
                 self._held -= Counter(hashes)
 
+    def read(self, sha256: str) -> bytes:
+        """The crop of that hash; raises FileNotFoundError, DamageError for a file that holds something else."""
+        jpeg = self.path(sha256).read_bytes()
+        if hashlib.sha256(jpeg).hexdigest() != sha256:
+            raise DamageError(f"expected the crop that was kept, got {len(jpeg)} other bytes in {self.path(sha256)}")
+        return jpeg
+
     def path(self, sha256: str) -> Path:
         """Where the crop of that hash lies, if it is kept."""
         return self._folder / sha256[:2] / f"{sha256}.jpg"
@@ -83,20 +93,31 @@ class CropFiles:
         """
         return {sha256 for sha256 in hashes if not self._remove(sha256)}
 
-    def sweep(self, used: set[str]) -> set[str]:
-        """Remove what an interrupted write or erasure left behind, and return what the disk would not let go."""
+    def sweep(self, used: Callable[[str], set[str]]) -> set[str]:
+        """Remove what an interrupted write or erasure left behind, and return what the disk would not let go.
+
+        `used` gives the crops in use that begin with two digits: a 256th of them at a time is in memory.
+        """
         for path in self._unfinished.iterdir():
             with suppress(OSError):
                 path.unlink()
-        return self.remove({path.stem for path in self._folder.glob("??/*.jpg")} - used)
+        return set().union(*(self.remove(here - used(digits)) for digits, here in self._kept()))
+
+    def _kept(self) -> Iterator[tuple[str, set[str]]]:
+        """The crops on the disk by their first two digits."""
+        for number in range(256):
+            digits = f"{number:02x}"
+            names = os.listdir(self._folder / digits)  # noqa: PTH208 (a million paths are slower than their names)
+            yield digits, {name.removesuffix(".jpg") for name in names if name[:2] == digits and name.endswith(".jpg")}
 
     def _put(self, sha256: str, jpeg: bytes) -> None:
-        path = self.path(sha256)
-        if not path.exists():
-            try:
-                self._write(path, jpeg)
-            except OSError as error:
-                raise StoreError(f"the crop could not be written: {error.strerror}") from error
+        with suppress(OSError, DamageError):
+            self.read(sha256)
+            return
+        try:
+            self._write(self.path(sha256), jpeg)
+        except OSError as error:
+            raise StoreError(f"the crop could not be written: {error.strerror}") from error
 
     def _remove(self, sha256: str) -> bool:
         path = self.path(sha256)

@@ -27,6 +27,15 @@ class NotEmbeddedError(ReidError):
     """Sightings that have no vector of the active bundle to search with."""
 
 
+class BundleChangedError(ReidError):
+    """A vector of another bundle than the one in force, such as one made just before a switch: ask again."""
+
+    @classmethod
+    def of(cls, in_force: str, got: str) -> "BundleChangedError":
+        """Both by the beginning of their ids."""
+        return cls(f"expected vectors of the bundle in force, {in_force:.12}…, got those of {got:.12}…: ask again")
+
+
 class FilterError(ReidError):
     """A filter or threshold that contradicts itself."""
 
@@ -39,9 +48,17 @@ class HomeError(ReidError):
     """REID_HOME cannot be used: held by another service, not writable, or written by a later version."""
 
 
+class ArchiveError(ReidError):
+    """A file to import that is not an archive of ours, or not whole."""
+
+
 class ForbiddenError(ReidError):
     """Something that this caller's key does not allow."""
 
 
 class StoreError(ReidError):
-    """The disk or the database refused a write; nothing of it was kept."""
+    """The disk or the database refused; of a write, nothing was kept."""
+
+
+class DamageError(StoreError):
+    """The disk gives back something else than was kept."""

@@ -47,6 +47,15 @@ class Condition:
             tuple(value for part in parts for value in part.values),
         )
 
+    @staticmethod
+    def any_of(conditions: Iterable["Condition"]) -> "Condition":
+        """True where one of `conditions` is."""
+        parts = list(conditions)
+        return Condition(
+            " OR ".join(f"({part.sql})" for part in parts) or "FALSE",
+            tuple(value for part in parts for value in part.values),
+        )
+
 
 _PERSON_ROWS = "SELECT person_row FROM persons WHERE person_id IN ({})"
 _HAS_TAG = "EXISTS (SELECT 1 FROM sighting_tags AS t WHERE t.row = s.row AND t.tag = ?)"

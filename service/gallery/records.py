@@ -11,6 +11,8 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from service.gallery.errors import ForbiddenError
+
 Metadata = dict[str, Any]
 T = TypeVar("T")
 
@@ -120,6 +122,25 @@ class Receipt:
 
 
 @dataclass(frozen=True)
+class RetentionRule:
+    """Sightings captured longer than `max_age_s` seconds ago go: those of a camera, of people or of nobody, or all."""
+
+    max_age_s: int
+    camera_id: str | None = None
+    known: bool | None = None
+
+
+@dataclass(frozen=True)
+class Activation:
+    """A bundle in force, how many numbers its vectors have, and which was in force `before` (None: no other)."""
+
+    bundle_id: str
+    dimension: int
+    since: Moment
+    before: str | None
+
+
+@dataclass(frozen=True)
 class AuditLine:
     """Who did what, and when. `person_id` goes when the person is erased."""
 
@@ -138,6 +159,11 @@ class Actor:
 
     key_id: str
     cameras: frozenset[str] | None = None
+
+    def check_unlimited(self, purpose: str) -> None:
+        """Raise ForbiddenError for what only a key for all cameras may do."""
+        if self.cameras is not None:
+            raise ForbiddenError(f"expected a key for all cameras to {purpose}, got a limited one")
 
 
 @dataclass(frozen=True)

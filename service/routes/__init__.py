@@ -2,15 +2,39 @@
 
 from fastapi import APIRouter
 
-from service.routes import audit, calibration, embeddings, health, metrics, models, persons, search, sightings
+from service.routes import (
+    audit,
+    calibration,
+    classifiers,
+    embeddings,
+    evaluations,
+    events,
+    health,
+    jobs,
+    metrics,
+    models,
+    persons,
+    retention,
+    search,
+    session,
+    sightings,
+    webhooks,
+)
 
 ROUTERS: tuple[APIRouter, ...] = (
     persons.router,
     sightings.router,
     search.router,
     embeddings.router,
+    classifiers.router,
+    evaluations.router,
     calibration.router,
+    jobs.router,
     models.router,
+    events.router,
+    webhooks.router,
+    retention.router,
+    session.router,
     audit.router,
     health.router,
     metrics.router,

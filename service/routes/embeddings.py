@@ -1,25 +1,28 @@
 """Embeddings: images to vectors, nothing kept."""
 
 from fastapi import APIRouter, Request
+from starlette.responses import Response
 
 from service.auth import GuardedRoute
 from service.bodies import IMAGE_BODIES, at_least_one, from_base64, invalid, media_type, read_form, read_json, validated
-from service.crops import decoded
-from service.dependencies import CoreOf
+from service.crops import computed
+from service.dependencies import CoreOf, TicketOf
+from service.leaving import until_gone
 from service.openapi import image_body
 from service.schemas.models import EmbeddingsAnswer, EmbeddingsIn
 
 router = APIRouter(tags=["embeddings"], route_class=GuardedRoute)
 
 
-@router.post("/v1/embeddings", openapi_extra=image_body(EmbeddingsIn, {}))
-async def embed(request: Request, core: CoreOf) -> EmbeddingsAnswer:
+@router.post("/v1/embeddings", response_model=EmbeddingsAnswer, openapi_extra=image_body(EmbeddingsIn, {}))
+async def embed(request: Request, core: CoreOf, ticket: TicketOf) -> Response:
     """Embed images: unit vectors, comparable only with those of the same bundle."""
-    images = await decoded(await _read(request))
-    vectors = await core.model.embed(images)
-    return EmbeddingsAnswer(
-        embeddings=vectors.tolist(), dimension=core.gallery.dimension, bundle_id=core.gallery.bundle_id
+    vectors = await until_gone(request, computed(core.model, ticket, await _read(request)))
+    answer = EmbeddingsAnswer(
+        embeddings=vectors.tolist(), dimension=core.embedder.dimension, bundle_id=core.embedder.bundle_id
     )
+    # Written here: FastAPI would check every number of it once more.
+    return Response(answer.model_dump_json(), media_type="application/json")
 
 
 async def _read(request: Request) -> list[bytes]:

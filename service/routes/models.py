@@ -1,10 +1,13 @@
-"""Models: the bundle in force."""
+"""Models: the bundles on disk, and the one in force."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
+from reid.bundle import Bundle
+from reid.kinds import EMBEDDING
 from service.auth import GuardedRoute
+from service.bundles import bundles
 from service.dependencies import ActorOf, CoreOf
 from service.fields import Read
 from service.gallery.filters import Filter
@@ -15,20 +18,26 @@ router = APIRouter(tags=["models"], route_class=GuardedRoute)
 
 @router.get("/v1/models")
 def list_models(query: Annotated[Read, Query()], core: CoreOf, actor: ActorOf) -> ModelsAnswer:
-    """List the bundles in force: their figures and terms, and how many sightings they embedded."""
+    """List the bundles: the one in force, and all others on disk, with their figures and terms."""
     core.gallery.wait_for(query.min_change)
-    bundle = core.model.embedder.bundle
     with core.gallery.reading(actor) as reading:
-        rows = reading.rows(Filter())
+        sightings = core.gallery.indexed(reading.rows(Filter()))
         change = reading.change()
-    model = ModelOut(
+    active = core.embedder.bundle
+    others = [bundle for bundle in bundles(core.settings.home).values() if bundle.id != active.id]
+    return ModelsAnswer(models=[_model(active, sightings), *(_model(bundle) for bundle in others)], change=change)
+
+
+def _model(bundle: Bundle[Any, Any], sightings: int | None = None) -> ModelOut:
+    """`sightings` are those of the active bundle; None: another."""
+    return ModelOut(
         bundle_id=bundle.id,
         name=bundle.name,
         kind=bundle.kind,
-        active=True,
-        embedding_size=bundle.network.embedding_size,
+        active=sightings is not None,
+        embedding_size=bundle.network.embedding_size if bundle.kind == EMBEDDING.name else None,
+        labels=list(bundle.labels),
         licence=bundle.licence,
         metrics=bundle.metrics,
-        sightings=core.gallery.indexed(rows),
+        sightings=sightings or 0,
     )
-    return ModelsAnswer(models=[model], change=change)

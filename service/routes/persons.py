@@ -6,13 +6,14 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from service.auth import GuardedRoute
-from service.dependencies import ActorOf, CursorsOf, GalleryOf
+from service.dependencies import ActorOf, GalleryOf, ListsOf
 from service.fields import Read
 from service.gallery.records import Person
-from service.idempotency import IdempotencyKey, created, once
+from service.idempotency import IdempotencyKey, answered, created, once
 from service.openapi import PENDING
 from service.schemas.persons import (
     ErasureAnswer,
+    MergeIn,
     PersonAnswer,
     PersonIn,
     PersonOut,
@@ -20,6 +21,7 @@ from service.schemas.persons import (
     PersonsAnswer,
     PersonsQuery,
     ReceiptOut,
+    SplitIn,
 )
 
 router = APIRouter(tags=["persons"], route_class=GuardedRoute)
@@ -42,19 +44,10 @@ def add_person(
 
 
 @router.get("/v1/persons")
-def list_persons(
-    query: Annotated[PersonsQuery, Query()], gallery: GalleryOf, cursors: CursorsOf, actor: ActorOf
-) -> PersonsAnswer:
+def list_persons(query: Annotated[PersonsQuery, Query()], lists: ListsOf) -> PersonsAnswer:
     """List people in the order they were added. A key limited to cameras sees those seen by its cameras."""
-    after = cursors.decode("persons", query.cursor)
-    gallery.wait_for(query.min_change)
-    with gallery.reading(actor) as reading:
-        page = reading.persons(after or 0, query.limit, query.tag)
-        return PersonsAnswer(
-            persons=[PersonOut.of(person) for person in page.records],
-            next_cursor=cursors.encode("persons", page.next_row),
-            change=reading.change(),
-        )
+    found = lists.read("persons", query, lambda reading, after: reading.persons(after or 0, query.limit, query.tag))
+    return PersonsAnswer(persons=[PersonOut.of(person) for person in found.records], **dict(found.page))
 
 
 @router.get("/v1/persons/{person_id}")
@@ -71,6 +64,26 @@ def change_person(person_id: str, patch: PersonPatch, gallery: GalleryOf, actor:
     written = gallery.change_person(actor, person_id, patch.changes())
     assert written.value is not None
     return _answer(written.value, written.change)
+
+
+@router.post("/v1/persons/{person_id}/merge", response_model=PersonAnswer)
+def merge_persons(
+    person_id: str, asked: MergeIn, gallery: GalleryOf, actor: ActorOf, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Two identities were one: all of `other_id` becomes part of this person, whose name and metadata win."""
+    body = ["merge", person_id, asked.other_id]
+    written = gallery.merge(actor, person_id, asked.other_id, once(idempotency_key, body, _answer))
+    return answered(written, _answer)
+
+
+@router.post("/v1/persons/{person_id}/split", response_model=PersonAnswer)
+def split_person(
+    person_id: str, asked: SplitIn, gallery: GalleryOf, actor: ActorOf, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """One identity was two: some of the sightings become those of `into`, the answer. All move or none."""
+    body = ["split", person_id, asked.model_dump(mode="json")]
+    asked_once = once(idempotency_key, body, _answer)
+    return answered(gallery.split(actor, person_id, asked.sighting_ids, asked.into, asked_once), _answer)
 
 
 @router.delete("/v1/persons/{person_id}", responses=PENDING)

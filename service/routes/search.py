@@ -1,13 +1,13 @@
 """Search: who is asked for, and where else they were seen."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from numpy.typing import NDArray
 
-from reid.evaluation.calibration import Calibration
+from service.admission import Ticket
 from service.auth import GuardedRoute
 from service.bodies import (
     IMAGE_BODIES,
@@ -21,12 +21,14 @@ from service.bodies import (
     single,
     validated,
 )
+from service.calibration import InForce
 from service.core import Core
-from service.crops import decoded
-from service.dependencies import ActorOf, CoreOf
+from service.crops import computed
+from service.dependencies import ActorOf, CoreOf, TicketOf
 from service.fields import Read
 from service.gallery import search as gallery_search
 from service.gallery.filters import Filter
+from service.leaving import until_gone
 from service.openapi import image_body
 from service.problems import CalibrationError
 from service.routes.calibration import summary
@@ -34,50 +36,62 @@ from service.schemas.search import MatchOut, QueryIn, ResultOut, SearchAnswer, S
 
 router = APIRouter(tags=["search"], route_class=GuardedRoute)
 
-_TEXTS = {"query": "JSON: top_k, filter, group_by, min_score or max_false_match_rate"}
+_TEXTS = {"query": "JSON: top_k, filter, group_by, rerank, min_score or max_false_match_rate"}
 
 
 @router.post("/v1/search", openapi_extra=image_body(SearchIn, _TEXTS))
-async def search(request: Request, query: Annotated[Read, Query()], core: CoreOf, actor: ActorOf) -> SearchAnswer:
+async def search(
+    request: Request, query: Annotated[Read, Query()], core: CoreOf, actor: ActorOf, ticket: TicketOf
+) -> SearchAnswer:
     """Find sightings of the people asked for. Several files are several images of one person: one query.
 
     The sightings that a query is made of are never among its matches.
     """
     if media_type(request, *IMAGE_BODIES) == "application/json":
-        asked = await _read_json(request, core)
+        asked = await _read_json(request, core, ticket)
     else:
-        asked = await _read_form(request, core)
+        asked = await _read_form(request, core, ticket)
     await run_in_threadpool(core.gallery.wait_for, query.min_change)
-    results, change = await run_in_threadpool(core.gallery.search, actor, asked)
-    return SearchAnswer(results=[_result(result, core) for result in results], calibration=summary(core), change=change)
+    queries = [(one.query, one.terms) for one in asked]
+    results, change = await run_in_threadpool(core.gallery.search, actor, queries)
+    return _answer(asked, results, change, core)
 
 
-_Asked = tuple[gallery_search.Query, gallery_search.Terms]
+class _Asked(NamedTuple):
+    """A query, its terms, and the false-match rate that its threshold stands for."""
+
+    query: gallery_search.Query
+    terms: gallery_search.Terms
+    rate: float | None
 
 
-async def _read_json(request: Request, core: Core) -> list[_Asked]:
+async def _read_json(request: Request, core: Core, ticket: Ticket) -> list[_Asked]:
     body = validated(SearchIn, await read_json(request))
     shared = _given_terms(body)
     terms = [_terms(query, shared, core) for query in body.queries]
-    embedded = await _of_images([from_base64(query.images or []) for query in body.queries], core)
-    queries = [_query(query, embeddings) for query, embeddings in zip(body.queries, embedded, strict=True)]
-    return list(zip(queries, terms, strict=True))
+    embedded = await _of_images([from_base64(query.images or []) for query in body.queries], request, core, ticket)
+    queries = [
+        _query(query, embeddings, core.embedder.bundle_id)
+        for query, embeddings in zip(body.queries, embedded, strict=True)
+    ]
+    return [_Asked(query, *one) for query, one in zip(queries, terms, strict=True)]
 
 
-async def _read_form(request: Request, core: Core) -> list[_Asked]:
+async def _read_form(request: Request, core: Core, ticket: Ticket) -> list[_Asked]:
     form = await read_form(request)
     for name in form.texts:
         if name != "query":
             raise invalid(("body", name[:80]), "expected a text field named `query`")
     text = single(form, "query")
     terms = validated(TermsIn, {} if text is None else json_text(text, "query"))
-    (embeddings,) = await _of_images([at_least_one(form)], core)
-    return [(gallery_search.Query(embeddings), _terms(terms, {}, core))]
+    (embeddings,) = await _of_images([at_least_one(form)], request, core, ticket)
+    query = gallery_search.Query(embeddings, bundle_id=core.embedder.bundle_id)
+    return [_Asked(query, *_terms(terms, {}, core))]
 
 
-def _query(query: QueryIn, embeddings: NDArray[np.float32]) -> gallery_search.Query:
+def _query(query: QueryIn, embeddings: NDArray[np.float32], bundle_id: str) -> gallery_search.Query:
     if query.images is not None:
-        return gallery_search.Query(embeddings)
+        return gallery_search.Query(embeddings, bundle_id=bundle_id)
     if query.vector is not None:
         return gallery_search.Query(embeddings=np.array([query.vector], np.float32))
     if query.person_id is not None:
@@ -87,12 +101,14 @@ def _query(query: QueryIn, embeddings: NDArray[np.float32]) -> gallery_search.Qu
     return gallery_search.Query(sighting_id=query.sighting_id)
 
 
-async def _of_images(queries: list[list[bytes]], core: Core) -> list[NDArray[np.float32]]:
+async def _of_images(
+    queries: list[list[bytes]], request: Request, core: Core, ticket: Ticket
+) -> list[NDArray[np.float32]]:
     """The embeddings (N, D) of each query's images: all of a request's are decoded, and limited, together."""
     images = [image for query in queries for image in query]
     if not images:
         return [np.empty((0, core.gallery.dimension), np.float32) for _ in queries]
-    embeddings = await core.model.embed(await decoded(images))
+    embeddings = await until_gone(request, computed(core.model, ticket, images))
     return np.split(embeddings, np.cumsum([len(query) for query in queries])[:-1])
 
 
@@ -101,54 +117,75 @@ def _given_terms(terms: TermsIn) -> dict[str, Any]:
     return {name: getattr(terms, name) for name in terms.model_fields_set & TermsIn.model_fields.keys()}
 
 
-def _terms(own: TermsIn, shared: dict[str, Any], core: Core) -> gallery_search.Terms:
+def _terms(own: TermsIn, shared: dict[str, Any], core: Core) -> tuple[gallery_search.Terms, float | None]:
     """A query's own terms over those shared by all; a threshold of its own replaces a shared one."""
     given = _given_terms(own)
     if "min_score" in given or "max_false_match_rate" in given:
         shared = {name: value for name, value in shared.items() if name not in ("min_score", "max_false_match_rate")}
     terms = TermsIn(**shared | given)
-    return gallery_search.Terms(
+    min_score, camera_min_scores = _min_scores(terms, core.calibrations.current)
+    asked = gallery_search.Terms(
         filter=terms.filter.to_filter(),
         top_k=terms.top_k,
         group_by=terms.group_by,
-        min_score=_min_score(terms, core.calibration),
+        min_score=min_score,
+        camera_min_scores=camera_min_scores,
         exclude_same_camera=terms.filter.exclude_same_camera,
         exclude_own_tracklet=terms.filter.exclude_own_tracklet,
+        rerank=terms.rerank,
+    )
+    return asked, terms.max_false_match_rate
+
+
+def _min_scores(terms: TermsIn, calibration: InForce | None) -> tuple[float | None, dict[tuple[str, str], float]]:
+    if terms.max_false_match_rate is None:
+        return terms.min_score, {}
+    if calibration is None:
+        raise CalibrationError("expected min_score, got max_false_match_rate and there is no calibration")
+    return calibration.min_scores(terms.max_false_match_rate)
+
+
+def _answer(asked: list[_Asked], results: list[gallery_search.Result], change: int, core: Core) -> SearchAnswer:
+    calibration, bundle_id = core.calibrations.current, core.gallery.bundle_id
+    return SearchAnswer(
+        results=[_result(one, result, calibration, bundle_id) for one, result in zip(asked, results, strict=True)],
+        calibration=summary(calibration),
+        change=change,
     )
 
 
-def _min_score(terms: TermsIn, calibration: Calibration | None) -> float | None:
-    if terms.max_false_match_rate is None:
-        return terms.min_score
-    if calibration is None:
-        raise CalibrationError("expected min_score, got max_false_match_rate and the bundle has no calibration")
-    try:
-        return calibration.score_at(terms.max_false_match_rate)
-    except ValueError as error:
-        raise CalibrationError(str(error)) from error
-
-
-def _result(result: gallery_search.Result, core: Core) -> ResultOut:
-    matches = [_match(match, core) for match in result.matches]
-    rate = matches[-1].false_match_rate if matches else None
+def _result(asked: _Asked, result: gallery_search.Result, calibration: InForce | None, bundle_id: str) -> ResultOut:
+    matches = [_match(match, result.camera_id, asked.rate, calibration, bundle_id) for match in result.matches]
+    expected = None
+    if calibration is not None and matches:
+        lowest = min(match.score for match in result.matches)
+        expected = float(calibration.table.overall.expected_false_matches(lowest, result.searched))
     return ResultOut(
         matches=matches,
         searched=result.searched,
-        expected_false_matches=None if rate is None else rate * result.searched,
+        expected_false_matches=expected,
         approximate=False,
+        reranked=asked.terms.rerank,
     )
 
 
-def _match(match: gallery_search.Match, core: Core) -> MatchOut:
-    sighting, calibration = match.sighting, core.calibration
+def _match(
+    match: gallery_search.Match, camera_id: str | None, rate: float | None, calibration: InForce | None, bundle_id: str
+) -> MatchOut:
+    sighting, table, pair = match.sighting, None, None
+    if calibration is not None:
+        table = calibration.between(camera_id, sighting.camera_id, rate)
+        if table is not calibration.table.overall and camera_id and sighting.camera_id:
+            pair = [camera_id, sighting.camera_id]
     return MatchOut(
         sighting_id=sighting.sighting_id,
         person_id=sighting.person_id,
         score=max(-1.0, min(1.0, match.score)),  # rounding to float16 leaves rows a little off unit length
-        false_match_rate=None if calibration is None else float(calibration.false_match_rate(match.score)),
+        false_match_rate=None if table is None else float(table.false_match_rate(match.score)),
+        calibrated_between=pair,
         camera_id=sighting.camera_id,
         captured_at=sighting.captured_at.datetime(),
         tracklet_id=sighting.tracklet_id,
         attributes=sighting.attributes,
-        bundle_id=core.gallery.bundle_id,
+        bundle_id=bundle_id,
     )

@@ -23,13 +23,15 @@ from service.bodies import (
     validated,
 )
 from service.crops import kept_crops
-from service.dependencies import ActorOf, CoreOf, CursorsOf, GalleryOf
+from service.dependencies import ActorOf, CoreOf, GalleryOf, ListsOf, TicketOf
 from service.fields import Read
 from service.gallery.gallery import Gallery
 from service.gallery.records import Actor, Moment, Sighting, SightingFields
 from service.idempotency import IdempotencyKey, created, once, replayed, sha256
+from service.leaving import until_gone
 from service.openapi import PENDING, image_body
 from service.schemas.sightings import (
+    AttributesIn,
     DeletedAnswer,
     EnrolAnswer,
     EnrolFields,
@@ -56,7 +58,9 @@ _JPEG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/jpeg": {}}, "
 
 
 @router.post("/v1/sightings", status_code=201, response_model=EnrolAnswer, openapi_extra=image_body(EnrolIn, _TEXTS))
-async def enrol(request: Request, core: CoreOf, actor: ActorOf, idempotency_key: IdempotencyKey = None) -> Response:
+async def enrol(
+    request: Request, core: CoreOf, actor: ActorOf, ticket: TicketOf, idempotency_key: IdempotencyKey = None
+) -> Response:
     """Enrol one or more crops, or a frame with `box_xyxy`. 201 once they are durable and a search finds them."""
     images, fields = await _read(request)
     if fields.box_xyxy is not None and len(images) != 1:
@@ -65,25 +69,18 @@ async def enrol(request: Request, core: CoreOf, actor: ActorOf, idempotency_key:
     asked = once(idempotency_key, body, _answer)
     written = await replayed(core.gallery, actor, asked)
     if written is None:
-        crops = await kept_crops(core.model, images, fields.box_xyxy)
+        keeping = kept_crops(core.model, core.embedder.bundle_id, ticket, images, fields.box_xyxy)
+        crops = await until_gone(request, keeping)
         written = await run_in_threadpool(core.gallery.enrol, actor, crops, _sighting_fields(fields), asked)
     return created(written, _answer)
 
 
 @router.get("/v1/sightings")
-def list_sightings(
-    query: Annotated[SightingsQuery, Query()], gallery: GalleryOf, cursors: CursorsOf, actor: ActorOf
-) -> SightingsAnswer:
+def list_sightings(query: Annotated[SightingsQuery, Query()], lists: ListsOf) -> SightingsAnswer:
     """List sightings in the order they were enrolled."""
-    after = cursors.decode("sightings", query.cursor)
-    gallery.wait_for(query.min_change)
-    with gallery.reading(actor) as reading:
-        page = reading.sightings(query.to_filter(), after or 0, query.limit)
-        return SightingsAnswer(
-            sightings=[SightingOut.of(sighting) for sighting in page.records],
-            next_cursor=cursors.encode("sightings", page.next_row),
-            change=reading.change(),
-        )
+    wanted = query.to_filter()
+    found = lists.read("sightings", query, lambda reading, after: reading.sightings(wanted, after or 0, query.limit))
+    return SightingsAnswer(sightings=[SightingOut.of(sighting) for sighting in found.records], **dict(found.page))
 
 
 @router.get("/v1/sightings/{sighting_id}")
@@ -100,6 +97,15 @@ def get_sighting(
 def change_sighting(sighting_id: str, patch: SightingPatch, gallery: GalleryOf, actor: ActorOf) -> SightingAnswer:
     """Move a sighting to another person, or set its tags or metadata."""
     written = gallery.change_sighting(actor, sighting_id, patch.changes())
+    assert written.value is not None
+    return _one(written.value, written.change)
+
+
+@router.put("/v1/sightings/{sighting_id}/attributes")
+def set_attributes(sighting_id: str, given: AttributesIn, core: CoreOf, actor: ActorOf) -> SightingAnswer:
+    """Set the labels of a sighting, in place of those it had; a search can filter by them."""
+    with core.labelling:
+        written = core.gallery.change_sighting(actor, sighting_id, given.changes())
     assert written.value is not None
     return _one(written.value, written.change)
 

@@ -5,6 +5,7 @@ from typing import Self
 
 from pydantic import BaseModel
 
+from service.fields import PageAnswer
 from service.gallery.records import AuditLine
 
 
@@ -31,9 +32,7 @@ class AuditOut(BaseModel):
         )
 
 
-class AuditAnswer(BaseModel):
+class AuditAnswer(PageAnswer):
     """A page of the audit, the latest first."""
 
     audit: list[AuditOut]
-    next_cursor: str | None
-    change: int

@@ -1,6 +1,6 @@
 """What is said of bundles, embeddings and calibrations."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
@@ -21,40 +21,22 @@ class EmbeddingsAnswer(BaseModel):
     bundle_id: str
 
 
-class CalibrationOut(BaseModel):
-    """The calibration in force."""
-
-    domain: str
-    source: Literal["bundle"]
-    bundle_id: str
-
-
-class CalibrationAnswer(CalibrationOut):
-    """The calibration in force, whole."""
-
-    scores: list[float]
-    false_match_rates: list[float]
-    true_match_rates: list[float]
-    num_impostor_pairs: int
-    num_genuine_pairs: int
-    change: int
-
-
 class ModelOut(BaseModel):
-    """A bundle."""
+    """A bundle on disk, or the one in force."""
 
     bundle_id: str
     name: str
     kind: str
     active: bool
-    embedding_size: int
+    embedding_size: int | None = Field(description="length of its vectors, if it makes any")
+    labels: list[str] = Field(description="what it tells apart, if it is a classifier")
     licence: str
     metrics: dict[str, Any]
     sightings: int = Field(description="sightings that it embedded and a search looks at")
 
 
 class ModelsAnswer(BaseModel):
-    """The bundles in force."""
+    """The bundle in force first, then the others on disk."""
 
     models: list[ModelOut]
     change: int

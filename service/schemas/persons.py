@@ -1,11 +1,23 @@
 """People in, people out."""
 
 from datetime import datetime
-from typing import Any, Self, cast
+from typing import Annotated, Any, Self, cast
 
 from pydantic import BaseModel, Field
 
-from service.fields import Metadata, PageQuery, PersonId, PersonName, Strict, Tag, Tags, shown
+from service.fields import (
+    MAX_LIST,
+    Metadata,
+    PageAnswer,
+    PageQuery,
+    PersonId,
+    PersonName,
+    SightingId,
+    Strict,
+    Tag,
+    Tags,
+    shown,
+)
 from service.gallery.records import Person, Receipt
 from service.gallery.sqlite.writing import PersonChanges
 
@@ -29,6 +41,19 @@ class PersonPatch(Strict):
     def changes(self) -> PersonChanges:
         """What was said."""
         return cast(PersonChanges, self.model_dump(exclude_unset=True))
+
+
+class MergeIn(Strict):
+    """Who turned out to be the same person."""
+
+    other_id: PersonId = Field(description="their sightings and tags go over; then this id is free")
+
+
+class SplitIn(Strict):
+    """Which sightings are of somebody else."""
+
+    sighting_ids: Annotated[list[SightingId], Field(min_length=1, max_length=MAX_LIST)]
+    into: PersonId | None = Field(default=None, description="who that is, created if new; default: an id is made up")
 
 
 class PersonOut(BaseModel):
@@ -68,12 +93,10 @@ class PersonsQuery(PageQuery):
     tag: Tag | None = None
 
 
-class PersonsAnswer(BaseModel):
+class PersonsAnswer(PageAnswer):
     """A page of people."""
 
     persons: list[PersonOut]
-    next_cursor: str | None
-    change: int
 
 
 class ReceiptOut(BaseModel):

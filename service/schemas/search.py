@@ -3,31 +3,31 @@
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, Field, FiniteFloat, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from service.fields import (
     MAX_IMAGES,
     MAX_LIST,
     MAX_QUERIES,
+    Attributes,
     Base64,
     CameraId,
     PersonId,
     SightingId,
     Strict,
-    Tag,
     Tags,
     Time,
     TrackletId,
     microseconds,
 )
 from service.gallery.filters import Filter
-from service.schemas.models import CalibrationOut
+from service.schemas.calibration import CalibrationOut
 
 Component = Annotated[FiniteFloat, Field(ge=-2, le=2)]  # of a unit vector
 
 
-class FilterIn(Strict):
-    """Which sightings to search: all that is set must hold, and holds before top_k."""
+class WhereIn(Strict):
+    """Which sightings are meant: all that is set must hold."""
 
     cameras: Annotated[list[CameraId], Field(max_length=MAX_LIST)] = Field(default_factory=list)
     not_cameras: Annotated[list[CameraId], Field(max_length=MAX_LIST)] = Field(default_factory=list)
@@ -36,10 +36,8 @@ class FilterIn(Strict):
     persons: Annotated[list[PersonId], Field(max_length=MAX_LIST)] = Field(default_factory=list)
     not_persons: Annotated[list[PersonId], Field(max_length=MAX_LIST)] = Field(default_factory=list)
     tags: Tags = Field(default_factory=list, description="every one of them, on the sighting or its person")
-    attributes: Annotated[dict[Tag, Tag], Field(max_length=64)] = Field(default_factory=dict)
+    attributes: Attributes = Field(default_factory=dict, description="every one of them, name and label")
     exclude_tracklets: Annotated[list[TrackletId], Field(max_length=MAX_LIST)] = Field(default_factory=list)
-    exclude_same_camera: bool = Field(default=False, description="of a query by sighting or tracklet: its own camera")
-    exclude_own_tracklet: bool = Field(default=False, description="of a query by sighting or tracklet: its tracklet")
 
     def to_filter(self) -> Filter:
         """The gallery's form; raises FilterError for a time range that holds nothing."""
@@ -56,6 +54,13 @@ class FilterIn(Strict):
         )
 
 
+class FilterIn(WhereIn):
+    """Which sightings to search: all that is set must hold, and holds before top_k."""
+
+    exclude_same_camera: bool = Field(default=False, description="of a query by sighting or tracklet: its own camera")
+    exclude_own_tracklet: bool = Field(default=False, description="of a query by sighting or tracklet: its tracklet")
+
+
 class TermsIn(Strict):
     """What a match must be, and how many are wanted."""
 
@@ -66,6 +71,9 @@ class TermsIn(Strict):
     )
     min_score: Annotated[float, Field(ge=-1, le=1)] | None = None
     max_false_match_rate: Annotated[float, Field(gt=0, le=1)] | None = None
+    rerank: bool = Field(
+        default=False, description="put the best matches into k-reciprocal order; their scores stay cosines"
+    )
 
     @model_validator(mode="after")
     def _one_threshold(self) -> Self:
@@ -95,6 +103,20 @@ class QueryIn(TermsIn):
 class SearchIn(TermsIn):
     """Queries to answer in one call. Terms beside `queries` hold for each of them that does not say otherwise."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "queries": [{"sighting_id": "01a20092-6340-7675-b218-cf81bda483df"}],
+                    "top_k": 5,
+                    "filter": {"since": "2026-01-31T08:00:00+01:00", "exclude_same_camera": True},
+                    "group_by": "person",
+                    "max_false_match_rate": 0.001,
+                }
+            ]
+        }
+    )
+
     queries: Annotated[list[QueryIn], Field(min_length=1, max_length=MAX_QUERIES)]
 
 
@@ -105,6 +127,9 @@ class MatchOut(BaseModel):
     person_id: str | None
     score: float
     false_match_rate: float | None = Field(description="of one comparison; null without a calibration")
+    calibrated_between: list[str] | None = Field(
+        description="the two cameras whose own calibration gave the rate; null: the one over all cameras did"
+    )
     camera_id: str | None
     captured_at: datetime
     tracklet_id: str | None
@@ -118,9 +143,10 @@ class ResultOut(BaseModel):
     matches: list[MatchOut]
     searched: int = Field(description="sightings that the filter left")
     expected_false_matches: float | None = Field(
-        description="false_match_rate of the lowest score shown × searched; null if none is shown"
+        description="false-match rate, over all cameras, of the lowest score shown × searched; null if none is shown"
     )
     approximate: bool
+    reranked: bool = Field(description="the order of the matches is not that of their scores")
 
 
 class SearchAnswer(BaseModel):

@@ -7,9 +7,11 @@ from pydantic import BaseModel, Field, FiniteFloat
 
 from service.fields import (
     MAX_IMAGES,
+    Attributes,
     Base64,
     CameraId,
     Metadata,
+    PageAnswer,
     PageQuery,
     PersonId,
     Strict,
@@ -54,6 +56,16 @@ class SightingPatch(Strict):
     def changes(self) -> SightingChanges:
         """What was said."""
         return cast(SightingChanges, self.model_dump(exclude_unset=True))
+
+
+class AttributesIn(Strict):
+    """Labels of a sighting, by classifiers or people. They take the place of all it had."""
+
+    attributes: Attributes
+
+    def changes(self) -> SightingChanges:
+        """What was said."""
+        return {"attributes": self.attributes}
 
 
 class SightingOut(BaseModel):
@@ -126,12 +138,10 @@ class EnrolAnswer(BaseModel):
     change: int
 
 
-class SightingsAnswer(BaseModel):
+class SightingsAnswer(PageAnswer):
     """A page of sightings."""
 
     sightings: list[SightingOut]
-    next_cursor: str | None
-    change: int
 
 
 class DeletedAnswer(BaseModel):

@@ -80,3 +80,15 @@ def test_what_cannot_be_served_is_refused_in_one_line(environment, changes, argu
     assert refused.returncode == 2
     assert message in refused.stderr
     assert refused.stderr.count("\n") == 1
+
+
+def test_sigterm_ends_the_service_while_somebody_listens_for_events(settings, tmp_path):
+    with (
+        running_service(tmp_path / "home", tmp_path / "log", settings={**settings, "REID_AUTH": "off"}) as service,
+        service.client.stream("GET", "/v1/events") as answer,
+    ):
+        lines = answer.iter_lines()
+        assert next(lines) == "retry: 2000"
+        service.process.terminate()
+        assert list(lines) == [""]
+        assert service.process.wait(DEADLINE_S) == 0

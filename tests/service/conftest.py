@@ -10,17 +10,18 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-import uvicorn
+import torch
 from PIL import Image
 
+from reid.bundle import Bundle, write_bundle
+from reid.kinds import CLASSIFIER
+from reid.networks.classifier import ClassifierArguments, ClassifierNetwork
 from reid.predictors import Embedder
-from service.app import create_app
-from service.batching import ModelQueue
+from reid.transforms import PreprocessConfig
 from service.core import Core
-from service.gallery.gallery import Gallery
 from service.gallery.sqlite.keys import add_key, open_keys
 from service.keys import SCOPES, new_key
-from service.server import listen
+from service.server import Server, listen
 from service.settings import Settings
 from tests.service.gallery.conftest import DEADLINE_S, wait_until
 
@@ -75,10 +76,9 @@ def embedder(tiny_bundle: Path) -> Embedder:
 
 @contextmanager
 def serving(settings: Settings, embedder: Embedder) -> Iterator[Service]:
-    gallery = Gallery(settings.home, settings.store_path, embedder.bundle_id, embedder.dimension)
-    core = Core(settings, gallery, ModelQueue(embedder))
+    core = Core.over(settings, embedder)
     listening = listen("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(create_app(core), log_config=None, proxy_headers=False))
+    server = Server(core)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:
@@ -117,3 +117,35 @@ def shared_service(tmp_path_factory: pytest.TempPathFactory, embedder: Embedder)
     with serving(Settings(home=home, max_body_bytes=2**21), embedder) as running:
         running.enrol(0, person_id="ada", camera_id="north")
         yield running
+
+
+@pytest.fixture
+def glasses(service: Service) -> Path:
+    """A classifier with random weights in the service's own folder of models."""
+    return write_glasses(service.core.settings.home / "models" / "glasses")
+
+
+def write_glasses(folder: Path) -> Path:
+    """Write a bundle of an untrained classifier of two labels."""
+    torch.manual_seed(0)
+    arguments = ClassifierArguments(architecture="conv_nn_2", num_labels=2)
+    preprocess = PreprocessConfig(height_px=30, width_px=32, mean=(0.5,), std=(0.5,), flip_average=False)
+    write_bundle(
+        folder,
+        ClassifierNetwork(arguments),
+        Bundle(
+            name=folder.name,
+            network=arguments,
+            preprocess=preprocess,
+            licence="none: untrained",
+            recipe={},
+            data_sha256="",
+            code_commit="",
+            metrics={},
+            calibration=None,
+            kind=CLASSIFIER.name,
+            labels=("open", "sunglasses"),
+        ),
+        "# glasses\n\nUntrained; for tests.\n",
+    )
+    return folder

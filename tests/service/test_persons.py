@@ -59,3 +59,35 @@ def test_a_cursor_tells_nothing(shared_service):
     sealed = Cursors(shared_service.core.gallery.seal_key)
     assert sealed.encode("persons", 7) != sealed.encode("persons", 7)
     assert (7).to_bytes(8) not in base64.urlsafe_b64decode(sealed.encode("persons", 7))
+
+
+def test_two_identities_become_one_and_one_becomes_two(service):
+    ada = service.enrol(1, 2, person_id="ada")["sightings"]
+    service.enrol(3, person_id="Ada L")
+    merged = service.client.post("/v1/persons/ada/merge", json={"other_id": "Ada L"})
+    assert (merged.status_code, merged.json()["sightings"], merged.json()["change"]) == (200, 3, 3)
+    service.get("/v1/persons/Ada L", expect=404)
+    body = {"sighting_ids": [ada[0]["sighting_id"]], "into": "bob"}
+    headers = {"Idempotency-Key": "split"}
+    split, again = (service.client.post("/v1/persons/ada/split", json=body, headers=headers) for _ in range(2))
+    assert split.json() == again.json()
+    assert (split.json()["person_id"], split.json()["sightings"]) == ("bob", 1)
+    assert service.get("/v1/persons/ada")["sightings"] == 2
+    made_up = service.client.post("/v1/persons/ada/split", json={"sighting_ids": [ada[1]["sighting_id"]]}).json()
+    assert made_up["person_id"] not in ("ada", "bob")
+
+
+def test_what_cannot_be_merged_or_split_is_refused(service):
+    one = service.enrol(1, person_id="ada")["sightings"][0]["sighting_id"]
+    refusals = [
+        ("merge", {"other_id": "nobody"}, 404),
+        ("merge", {"other_id": "ada"}, 409),
+        ("merge", {}, 422),
+        ("split", {"sighting_ids": []}, 422),
+        ("split", {"sighting_ids": ["nothing"]}, 404),
+        ("split", {"sighting_ids": [one], "into": "ada"}, 409),
+    ]
+    for action, body, status in refusals:
+        answer = service.client.post(f"/v1/persons/ada/{action}", json=body)
+        assert answer.status_code == status, (action, body, answer.text)
+    assert service.get("/v1/persons/ada")["sightings"] == 1

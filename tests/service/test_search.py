@@ -37,12 +37,12 @@ def test_the_answer_has_every_field_that_was_promised(service, people):
     assert (result["searched"], result["approximate"], len(result["matches"])) == (8, False, 3)
     best = result["matches"][0]
     assert best.keys() == {
-        *("sighting_id", "person_id", "score", "false_match_rate", "camera_id"),
+        *("sighting_id", "person_id", "score", "false_match_rate", "calibrated_between", "camera_id"),
         *("captured_at", "tracklet_id", "attributes", "bundle_id"),
     }
     assert (best["sighting_id"], best["person_id"]) == (people[0]["sighting_id"], "ada")
     lowest = result["matches"][-1]
-    calibration = service.core.calibration
+    calibration = service.core.calibrations.current.table.overall
     assert lowest["false_match_rate"] == pytest.approx(float(calibration.false_match_rate(lowest["score"])))
     assert result["expected_false_matches"] == pytest.approx(8 * lowest["false_match_rate"])
     assert [m["score"] for m in result["matches"]] == sorted((m["score"] for m in result["matches"]), reverse=True)
@@ -175,13 +175,31 @@ def test_nobody_is_searched_for_without_a_line_in_the_audit(service, people):
 
 def test_embeddings_are_those_of_the_bundle_itself(service):
     answer = service.client.post("/v1/embeddings", json={"images": [base64_crop(1)]}).json()
-    embedder = service.core.model.embedder
+    embedder = service.core.embedder
     assert answer["embeddings"][0] == pytest.approx(embedder.embed([crop(1)])[0].tolist(), abs=1e-6)
     assert (answer["dimension"], answer["bundle_id"]) == (32, embedder.bundle_id)
 
 
 def test_the_bundle_and_its_calibration_are_shown(service, people):
-    (model,) = service.get("/v1/models")["models"]
+    model, *others = service.get("/v1/models")["models"]
+    assert not any(other["active"] for other in others)
     assert (model["name"], model["sightings"], model["active"]) == ("tiny", 8, True)
     calibration = service.get("/v1/calibration")
     assert len(calibration["scores"]) == len(calibration["false_match_rates"]) > 10
+
+
+def test_attributes_are_set_whole_and_filter_before_top_k(service, people):
+    path = f"/v1/sightings/{people[3]['sighting_id']}/attributes"
+    answer = service.client.put(path, json={"attributes": {"sunglasses": "open", "hand": "4"}})
+    assert answer.json()["attributes"] == {"sunglasses": "open", "hand": "4"}
+    assert service.client.put(path, json={"attributes": {"sunglasses": "open"}}).status_code == 200
+    query = {"queries": [{"images": [base64_crop(0)]}], "top_k": 1}
+    (result,) = service.search(**query, filter={"attributes": {"sunglasses": "open"}})["results"]
+    assert (ids(result), result["searched"]) == ([people[3]["sighting_id"]], 1)
+    assert result["matches"][0]["attributes"] == {"sunglasses": "open"}
+    for other in ({"sunglasses": "sunglasses"}, {"hand": "4"}):
+        (result,) = service.search(**query, filter={"attributes": other})["results"]
+        assert result["searched"] == 0
+    for wrong in ({}, {"attributes": {"a": 1}}, {"attributes": {"": "x"}}, {"attributes": [], "more": 1}):
+        assert service.client.put(path, json=wrong).status_code == 422
+    assert service.client.put("/v1/sightings/nothing/attributes", json={"attributes": {}}).status_code == 404

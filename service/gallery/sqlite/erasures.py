@@ -28,12 +28,15 @@ class _Waiting:
 class Erasures:
     """The committed erasures of a store, on its writer's `connection` and thread.
 
-    `retire` removes the crops that nothing needs any more and says whether all of them are gone. One scrub of the
-    file serves all erasures that wait for it. After a scrub the others may write for at least as long as it took.
-    What cannot be done is tried again, ever less often, until it is done; `late`: it was begun in an earlier run.
+    `retire` removes the crops that nothing needs any more, keeps the hashes of what went, and says what of that is left
+    to do. One scrub of the file serves all erasures that wait for it. After a scrub the others may write for at least
+    as long as it took. What cannot be done is tried again, ever less often, until it is done; `late`: it was begun in
+    an earlier run.
     """
 
-    def __init__(self, connection: sqlite3.Connection, retire: Callable[[Reading], bool], *, late: bool) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, retire: Callable[[Reading], tuple[str, ...]], *, late: bool
+    ) -> None:
         self.pending: tuple[str, ...] = ()
         self._connection = connection
         self._retire = retire
@@ -78,18 +81,15 @@ class Erasures:
         self._answer(self._waiting)
 
     def _left_to_do(self) -> tuple[str, ...]:
-        crops_gone = self._crops_gone()
-        scrubbed = self._scrub()
-        if crops_gone and scrubbed and self._complete():
-            return ()
-        return (*(() if crops_gone else ("crops",)), *(() if scrubbed else ("database",))) or ("receipt",)
+        left = (*self._unretired(), *(() if self._scrub() else ("database",)))
+        return left or (() if self._complete() else ("receipt",))
 
-    def _crops_gone(self) -> bool:
+    def _unretired(self) -> tuple[str, ...]:
         try:
             return self._retire(Reading(self._connection))
         except sqlite3.Error as error:
             _LOG.error("the store does not say which crops are in use: %s", error)
-            return False
+            return ("crops",)
 
     def _scrub(self) -> bool:
         """Rewrite the file and empty its log, so that nothing erased is left in either.
@@ -99,12 +99,20 @@ class Erasures:
         """
         try:
             if self._unscrubbed:
-                self._connection.execute("VACUUM")
+                self._rewrite()
                 self._unscrubbed = False
             return self._empty_log()
         except sqlite3.Error as error:
             _LOG.error("the store could not be scrubbed: %s", error)
             return False
+
+    def _rewrite(self) -> None:
+        """VACUUM over a file without a name beside the store: in memory it would take as much as the store is large."""
+        self._connection.execute("PRAGMA temp_store = FILE")
+        try:
+            self._connection.execute("VACUUM")
+        finally:
+            self._connection.execute("PRAGMA temp_store = MEMORY")
 
     def _empty_log(self) -> bool:
         self._connection.execute(f"PRAGMA busy_timeout = {_LOG_BUSY_MS}")

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from service.gallery.errors import ErasedError, IdempotencyError, NotFoundError
 from service.gallery.filters import Condition, Filter, condition, marks, visible
-from service.gallery.records import AuditLine, Key, Moment, Page, Person, Receipt, Sighting
+from service.gallery.records import AuditLine, Key, Moment, Page, Person, Receipt, RetentionRule, Sighting
+from service.gallery.sqlite import tombstones
 from service.gallery.sqlite.keys import find_key
 
 _SIGHTING = """SELECT s.row, s.sighting_id, p.person_id, s.camera_id, s.captured_at_us,
@@ -22,6 +23,7 @@ _SIGHTING = """SELECT s.row, s.sighting_id, p.person_id, s.camera_id, s.captured
 _RECEIPT = "SELECT receipt_id, person_id_sha256, sightings, images, completed_at_us FROM receipts"
 
 _ROWS_AT_ONCE = 10_000  # SQLite takes at most 32 766 values in one statement
+_VECTORS_AT_ONCE = 2_048  # as many as the cache holds while they are looked at
 
 
 class Reading:
@@ -41,6 +43,11 @@ class Reading:
     def sees_all(self) -> bool:
         """Whether the caller is not limited to cameras."""
         return self._cameras is None
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """For the tables that stand beside the gallery's: jobs, calibrations, webhooks, sessions."""
+        return self._connection
 
     def change(self) -> int:
         """The number of the last change."""
@@ -116,13 +123,31 @@ class Reading:
             ).fetchall()
         return _stacked(found, dimension)
 
-    def all_vectors(self, bundle_id: str, dimension: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]:
-        """Every vector of the bundle, as :meth:`vectors` gives them, in batches of rising row."""
+    def vectors_of_all_bundles(self, rows: Sequence[int]) -> dict[int, dict[str, bytes]]:
+        """Of each of `rows` the vectors by bundle id, as little-endian float16."""
+        found: dict[int, dict[str, bytes]] = {row: {} for row in rows}
+        for part in _parts(list(rows)):
+            for row, bundle_id, vector in self._connection.execute(
+                "SELECT v.row, bundle_id, v.vector FROM vectors AS v JOIN bundles USING (bundle)"  # noqa: S608
+                f" WHERE v.row IN ({marks(len(part))})",
+                part,
+            ):
+                found[row][bundle_id] = vector
+        return found
+
+    def bundles(self) -> dict[str, int]:
+        """The bundles that left vectors here, and how long those are."""
+        return dict(self._connection.execute("SELECT bundle_id, dimension FROM bundles ORDER BY bundle"))
+
+    def all_vectors(
+        self, bundle_id: str, dimension: int, after_row: int
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]:
+        """Every vector of the bundle after a row, as :meth:`vectors` gives them, in batches of rising row."""
         cursor = self._connection.execute(
-            "SELECT row, vector FROM vectors JOIN bundles USING (bundle) WHERE bundle_id = ? ORDER BY row",
-            (bundle_id,),
+            "SELECT row, vector FROM vectors JOIN bundles USING (bundle) WHERE bundle_id = ? AND row > ? ORDER BY row",
+            (bundle_id, after_row),
         )
-        while batch := cursor.fetchmany(_ROWS_AT_ONCE):
+        while batch := cursor.fetchmany(_VECTORS_AT_ONCE):
             yield _stacked(batch, dimension)
 
     def bundle_dimension(self, bundle_id: str) -> int | None:
@@ -130,9 +155,12 @@ class Reading:
         found = self._connection.execute("SELECT dimension FROM bundles WHERE bundle_id = ?", (bundle_id,)).fetchone()
         return None if found is None else int(found[0])
 
-    def images(self) -> set[str]:
-        """Content hashes of every crop that a sighting needs."""
-        return {sha256 for (sha256,) in self._connection.execute("SELECT image_sha256 FROM sightings")}
+    def images(self, digits: str) -> set[str]:
+        """Content hashes, of those that begin with `digits`, of the crops that sightings need."""
+        found = self._connection.execute(
+            "SELECT image_sha256 FROM sightings WHERE image_sha256 >= ? AND image_sha256 < ?", (digits, f"{digits}g")
+        )
+        return {sha256 for (sha256,) in found}
 
     def is_image_used(self, sha256: str) -> bool:
         """Whether any sighting needs the crop."""
@@ -146,6 +174,19 @@ class Reading:
             bundle_id,
         )
         return total - embedded, total
+
+    def count_sightings(self) -> int:
+        """How many there are, whoever may see them."""
+        return int(self._one("SELECT count(*) FROM sightings")[0])
+
+    def sightings_to_embed(self, bundle_id: str, after_row: int, limit: int) -> list[Sighting]:
+        """At most `limit` sightings after a row, in their order, that have no vector of the bundle."""
+        lacking = Condition(
+            "s.row > ? AND NOT EXISTS (SELECT 1 FROM vectors AS v WHERE v.row = s.row"
+            " AND v.bundle = (SELECT bundle FROM bundles WHERE bundle_id = ?))",
+            (after_row, bundle_id),
+        )
+        return self._sightings(lacking, f"ORDER BY s.row LIMIT {limit}")
 
     def store_id(self) -> str:
         """The id that this store has and no other."""
@@ -184,6 +225,22 @@ class Reading:
         if answer is None:
             raise ErasedError("what this idempotency key created was erased; use a new key to create it again")
         return change, answer
+
+    def tombstones(self, after_row: int) -> list[tuple[int, bytes]]:
+        """Row and hash of what was erased, in that order, after the row given."""
+        return tombstones.after(self._connection, after_row)
+
+    def retention(self) -> tuple[RetentionRule, ...]:
+        """The rules in force, in the order they were given."""
+        found = self._connection.execute("SELECT max_age_s, camera_id, known FROM retention ORDER BY position")
+        return tuple(RetentionRule(age, camera, None if known is None else bool(known)) for age, camera, known in found)
+
+    def expired(self, now: Moment, limit: int) -> list[Sighting]:
+        """At most `limit` sightings that a rule of :meth:`retention` wants gone at the time `now`."""
+        wanted = [_expired(rule, now) for rule in self.retention()]
+        if not wanted:
+            return []
+        return self._sightings(Condition.any_of(wanted), f"LIMIT {limit}")
 
     def key(self, key_id: str) -> Key | None:
         """The API key of that id, revoked ones included."""
@@ -227,6 +284,15 @@ class Reading:
 def person_sha256(person_id: str) -> str:
     """How a receipt names a person."""
     return hashlib.sha256(person_id.encode()).hexdigest()
+
+
+def _expired(rule: RetentionRule, now: Moment) -> Condition:
+    parts = [Condition("s.captured_at_us < ?", (now.us - rule.max_age_s * 1_000_000,))]
+    if rule.camera_id is not None:
+        parts.append(Condition("s.camera_id = ?", (rule.camera_id,)))
+    if rule.known is not None:
+        parts.append(Condition(f"s.person_row IS {'NOT ' if rule.known else ''}NULL"))
+    return Condition.all_of(parts)
 
 
 def _person(

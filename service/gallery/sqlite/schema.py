@@ -137,7 +137,127 @@ CREATE INDEX receipts_by_person ON receipts (person_id_sha256);
 CREATE INDEX idempotency_by_age ON idempotency (created_at_us);
 """
 
-_SCRIPTS = (_VERSION_1, _VERSION_2)
+_VERSION_3 = """
+-- Work in the background. A job is seen by keys with its scope that may see all of its cameras.
+CREATE TABLE jobs (
+  row INTEGER PRIMARY KEY AUTOINCREMENT,
+  job_id TEXT NOT NULL UNIQUE,
+  kind TEXT NOT NULL,
+  key_id TEXT NOT NULL,
+  scope TEXT NOT NULL,
+  cameras TEXT, -- JSON list; NULL: all
+  request TEXT, -- JSON; NULL: erased
+  state TEXT NOT NULL,
+  attempts INTEGER NOT NULL DEFAULT 0,
+  result TEXT, -- JSON
+  reason TEXT,
+  created_at_us INTEGER NOT NULL,
+  started_at_us INTEGER,
+  ended_at_us INTEGER
+) STRICT;
+CREATE INDEX jobs_by_state ON jobs (state, row);
+CREATE TABLE job_files (
+  row INTEGER NOT NULL REFERENCES jobs ON DELETE CASCADE,
+  name TEXT NOT NULL,
+  media_type TEXT NOT NULL,
+  content BLOB NOT NULL,
+  PRIMARY KEY (row, name)
+) STRICT;
+-- Whom or what a job speaks of: a person_id or a sighting_id. With that goes all that the job said, by whatever road.
+CREATE TABLE job_mentions (
+  subject TEXT NOT NULL,
+  row INTEGER NOT NULL REFERENCES jobs ON DELETE CASCADE,
+  PRIMARY KEY (subject, row)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX job_mentions_by_row ON job_mentions (row);
+CREATE TRIGGER jobs_forget_mentioned AFTER DELETE ON job_mentions BEGIN
+  UPDATE jobs SET state = 'erased', request = NULL, result = NULL, ended_at_us = coalesce(ended_at_us, started_at_us,
+    created_at_us), reason = 'somebody or something that the job spoke of was erased' WHERE row = OLD.row;
+  DELETE FROM job_files WHERE row = OLD.row;
+END;
+CREATE TRIGGER jobs_forget_person AFTER DELETE ON persons BEGIN
+  DELETE FROM job_mentions WHERE subject = OLD.person_id;
+END;
+CREATE TRIGGER jobs_forget_sighting AFTER DELETE ON sightings BEGIN
+  DELETE FROM job_mentions WHERE subject = OLD.sighting_id;
+END;
+
+-- The operator's own, which wins over the bundle's.
+CREATE TABLE calibrations (
+  bundle_id TEXT PRIMARY KEY,
+  calibration TEXT NOT NULL, -- JSON
+  key_id TEXT NOT NULL,
+  set_at_us INTEGER NOT NULL
+) STRICT;
+
+-- Which change brought a sighting: what events are made of. They hold nothing themselves.
+CREATE TABLE arrivals (
+  change INTEGER NOT NULL,
+  row INTEGER NOT NULL REFERENCES sightings ON DELETE CASCADE,
+  PRIMARY KEY (change, row)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX arrivals_by_row ON arrivals (row);
+CREATE TRIGGER sightings_arrive AFTER INSERT ON sightings BEGIN
+  INSERT INTO arrivals SELECT value, NEW.row FROM counters WHERE name = 'change';
+END;
+CREATE INDEX audit_by_change ON audit (change) WHERE change IS NOT NULL;
+
+CREATE TABLE webhooks (
+  row INTEGER PRIMARY KEY AUTOINCREMENT,
+  webhook_id TEXT NOT NULL UNIQUE,
+  key_id TEXT NOT NULL,
+  url TEXT NOT NULL,
+  secret TEXT NOT NULL,
+  events TEXT NOT NULL, -- JSON list
+  after_change INTEGER NOT NULL, -- delivered, or given up, up to here
+  created_at_us INTEGER NOT NULL
+) STRICT;
+CREATE TABLE dead_letters (
+  row INTEGER PRIMARY KEY AUTOINCREMENT,
+  webhook_row INTEGER NOT NULL REFERENCES webhooks ON DELETE CASCADE,
+  change INTEGER NOT NULL,
+  attempts INTEGER NOT NULL,
+  reason TEXT NOT NULL,
+  at_us INTEGER NOT NULL
+) STRICT;
+CREATE INDEX dead_letters_by_webhook ON dead_letters (webhook_row, row);
+
+CREATE TABLE sessions (
+  session_sha256 TEXT PRIMARY KEY,
+  key_id TEXT NOT NULL,
+  expires_at_us INTEGER NOT NULL
+) STRICT;
+"""
+
+_VERSION_4 = """
+-- What was erased, as hashes: neither a backup nor an archive may bring it back.
+CREATE TABLE tombstones (
+  row INTEGER PRIMARY KEY AUTOINCREMENT,
+  sha256 BLOB NOT NULL UNIQUE
+) STRICT;
+-- The records that a person took over when people were merged: erased with them.
+CREATE TABLE merged (
+  person_row INTEGER NOT NULL REFERENCES persons ON DELETE CASCADE,
+  sha256 BLOB NOT NULL,
+  PRIMARY KEY (person_row, sha256)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE retention (
+  position INTEGER PRIMARY KEY,
+  max_age_s INTEGER NOT NULL,
+  camera_id TEXT, -- NULL: any
+  known INTEGER -- 1: of a person, 0: of nobody, NULL: either
+) STRICT;
+
+-- Which bundle's vectors are searched: the last one's.
+CREATE TABLE activations (
+  row INTEGER PRIMARY KEY AUTOINCREMENT,
+  bundle INTEGER NOT NULL REFERENCES bundles,
+  at_us INTEGER NOT NULL
+) STRICT;
+"""
+
+_SCRIPTS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
 VERSION = len(_SCRIPTS)
 
 
@@ -199,6 +319,15 @@ def check_version(connection: sqlite3.Connection) -> int:
     if found > VERSION:
         raise HomeError(f"the store was written by a later version: expected schema {VERSION}, got {found}")
     return int(found)
+
+
+def check_integrity(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise HomeError for a file whose pages are not what SQLite wrote; reads the whole of it, once."""
+    (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if found != "ok":
+        raise HomeError(
+            f"expected a SQLite store at {path}, got a damaged one: {' '.join(found.split())}; restore a backup"
+        )
 
 
 def _run_script(connection: sqlite3.Connection, script: str) -> None:

@@ -1,6 +1,7 @@
 """The store itself: readers of their own snapshot, one writer thread that commits groups of operations."""
 
 import logging
+import os
 import queue
 import sqlite3
 import threading
@@ -11,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from service.gallery.errors import HomeError, StoreError
+from service.gallery.errors import DamageError, HomeError, StoreError
 from service.gallery.sqlite.erasures import Erasures
 from service.gallery.sqlite.reading import Reading
-from service.gallery.sqlite.schema import connect, open_file
+from service.gallery.sqlite.schema import check_integrity, connect, open_file
 from service.gallery.sqlite.writing import Writing
 
 _LOG = logging.getLogger(__name__)
@@ -41,17 +42,22 @@ class SqliteStore:
 
     Operations that wait together are committed together; each still succeeds or fails alone. Once a write has
     returned, it survives a power cut. `retire` is called on the writer thread, between transactions, after an
-    erasure: it removes crops that nothing needs any more, and says whether all of them are gone.
+    erasure: it removes crops that nothing needs any more and keeps hashes of what went, and says what is left to do.
     """
 
-    def __init__(self, path: Path, retire: Callable[[Reading], bool]) -> None:
+    def __init__(self, path: Path, retire: Callable[[Reading], tuple[str, ...]]) -> None:
         self._path = path
+        os.environ["SQLITE_TMPDIR"] = str(path.parent.absolute())  # read whenever SQLite opens a file without a name
         self._connection = open_file(path)
         try:
+            check_integrity(self._connection, path)
             self.erasure_due = self._erasure_due()
         except sqlite3.Error as error:
             self._connection.close()
             raise HomeError(f"expected a SQLite store at {path}, got: {error}") from error
+        except HomeError:
+            self._connection.close()
+            raise
         self._erasures = Erasures(self._connection, retire, late=self.erasure_due)
         self._idle: queue.SimpleQueue[sqlite3.Connection] = queue.SimpleQueue()
         self._waiting: queue.SimpleQueue[_Operation | None] = queue.SimpleQueue()
@@ -67,11 +73,18 @@ class SqliteStore:
 
     @contextmanager
     def reading(self, cameras: frozenset[str] | None = None) -> Iterator[Reading]:
-        """One snapshot of the store as a caller limited to `cameras` sees it."""
-        connection = self._reader()
+        """One snapshot of the store as a caller limited to `cameras` sees it; raises StoreError, DamageError."""
         try:
+            connection = self._reader()
             connection.execute("BEGIN")
+        except sqlite3.Error as error:
+            raise StoreError(f"the store cannot be read: {error}") from error
+        try:
             yield Reading(connection, cameras)
+        except sqlite3.OperationalError as error:
+            raise StoreError(f"the store cannot be read: {error}") from error
+        except sqlite3.DatabaseError as error:
+            raise DamageError(f"expected a store that is whole, got: {error}; restore a backup") from error
         finally:
             connection.execute("ROLLBACK")
             self._idle.put(connection)
@@ -217,7 +230,7 @@ class SqliteStore:
         try:
             item.result = item.run(Writing(self._connection, item.cameras))
             if item.erases:
-                self._connection.execute("UPDATE counters SET value = 1 WHERE name = 'scrub_due'")
+                Writing(self._connection).owe_scrub()
         except Exception as error:  # noqa: BLE001 (raised where the caller waits)
             self._connection.execute("ROLLBACK TO operation")
             item.future.set_exception(error)

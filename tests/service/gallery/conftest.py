@@ -3,42 +3,58 @@
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from service.gallery.gallery import Gallery
 from service.gallery.records import Actor, Crop, Moment, SightingFields
 from service.gallery.search import Query, Terms
+from service.gallery.sqlite.activations import bundle_in_force
 
-BUNDLE = "b" * 64
-DIMENSION = 4
+BUNDLE, OTHER = "b" * 64, "c" * 64
+DIMENSIONS = {BUNDLE: 4, OTHER: 6}
+DIMENSION = DIMENSIONS[BUNDLE]
 EVERYONE = Actor("test")
 DEADLINE_S = 30
+# What a killed process leaves there is the same as on a disk, and nobody waits for that.
+MEMORY = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
 
 
 def open_gallery(folder: Path, bundle_id: str = BUNDLE) -> Gallery:
-    return Gallery(folder, folder / "gallery.sqlite", bundle_id, DIMENSION)
+    return Gallery(folder, folder / "gallery.sqlite", bundle_id, DIMENSIONS[bundle_id])
+
+
+def reopen_gallery(folder: Path) -> Gallery:
+    """With the bundle that was in force, as the service does."""
+    return open_gallery(folder, bundle_in_force(folder / "gallery.sqlite") or BUNDLE)
 
 
 def crop(text: str, bundle_id: str = BUNDLE) -> Crop:
     """A crop whose bytes and vector follow from `text`."""
-    seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
-    vector = np.random.default_rng(seed).standard_normal(DIMENSION)
-    vector /= np.linalg.norm(vector)
-    return Crop(f"jpeg bytes of {text}.".encode(), 32, 64, vector.astype(np.float16), bundle_id)
+    jpeg = f"jpeg bytes of {text}.".encode()
+    return Crop(jpeg, 32, 64, embed([jpeg], bundle_id)[0].astype(np.float16), bundle_id)
+
+
+def embed(jpegs: Sequence[bytes], bundle_id: str = OTHER) -> NDArray[np.float32]:
+    """What a bundle makes of crops: unit rows, other ones for another bundle."""
+    seeds = [int.from_bytes(hashlib.sha256(jpeg + bundle_id.encode()).digest()[:4], "big") for jpeg in jpegs]
+    size = DIMENSIONS[bundle_id]
+    rows = [np.random.default_rng(seed).standard_normal(size, np.float32) for seed in seeds]
+    return np.array([row / np.linalg.norm(row) for row in rows], np.float32).reshape(-1, size)
 
 
 def fields(person_id: str | None = None, camera_id: str | None = None, **more: Any) -> SightingFields:
     return SightingFields(captured_at=Moment(1_000_000), person_id=person_id, camera_id=camera_id, **more)
 
 
-def looking_like(text: str) -> Query:
-    return Query(embeddings=crop(text).embedding.astype(np.float32)[None])
+def looking_like(text: str, bundle_id: str = BUNDLE) -> Query:
+    return Query(embeddings=crop(text, bundle_id).embedding.astype(np.float32)[None], bundle_id=bundle_id)
 
 
 def found(gallery: Gallery, query: Query, actor: Actor = EVERYONE, **terms: Any) -> list[str]:

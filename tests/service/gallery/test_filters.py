@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reid.search import ExactIndex
+from reid.search import ExactIndex, View
 from service.gallery.errors import FilterError
 from service.gallery.filters import Filter
 from service.gallery.records import Actor, Moment, Sighting, SightingFields
 from service.gallery.search import Query, Searcher, Terms
-from tests.service.gallery.conftest import BUNDLE, DIMENSION, EVERYONE, crop, open_gallery
+from tests.service.gallery.conftest import BUNDLE, DIMENSION, EVERYONE, crop, looking_like, open_gallery
 
 CAMERAS = ["north", "south", "%_'"]
 PERSONS = ["ada", "bob", "Ada"]
@@ -132,15 +132,32 @@ def test_grouped_by_person_only_the_best_of_each_is_left(filled, wanted, top_k):
     assert grouped.searched == single.searched
 
 
-class CountingIndex(ExactIndex):
-    """Writes down how deep each search went."""
+@given(data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_queries_of_one_call_are_answered_as_if_each_were_alone(filled, data):
+    """Some of the same filter, some made of sightings that are then none of their matches."""
+    some = data.draw(st.lists(filters(), min_size=1, max_size=2))
+    texts, people = st.sampled_from("abcde"), st.sampled_from(PERSONS)
+    query = st.one_of(texts.map(looking_like), people.map(lambda person: Query(stored=Filter(persons=(person,)))))
+    terms = st.builds(
+        Terms, st.sampled_from(some), st.integers(1, 9), st.sampled_from(["sighting", "person"]), rerank=st.booleans()
+    )
+    asked = data.draw(st.lists(st.tuples(query, terms), min_size=2, max_size=7))
+    together, _ = filled.search(EVERYONE, asked)
+    assert together == [filled.search(EVERYONE, [one])[0][0] for one in asked]
 
-    def __init__(self, dimension: int) -> None:
-        super().__init__(dimension)
+
+class CountingView(View):
+    """Writes down how deep each search went, and of how many queries it was."""
+
+    def __init__(self, view: View) -> None:
+        super().__init__(view.dimension, view._layout, view.length)
         self.depths: list[int] = []
+        self.batches: list[int] = []
 
     def search(self, queries, top_k, keep=None):
         self.depths.append(top_k)
+        self.batches.append(len(queries))
         return super().search(queries, top_k, keep)
 
 
@@ -148,17 +165,29 @@ def test_fewer_people_than_asked_for_cost_a_look_at_each_and_not_at_each_sightin
     gallery = open_gallery(tmp_path)
     for name in ("ada", "bob"):
         gallery.enrol(EVERYONE, [crop(f"{name} {number}") for number in range(300)], SightingFields(Moment(0), name))
-    index = CountingIndex(DIMENSION)
+    index = ExactIndex(DIMENSION)
     query = Query(embeddings=crop("somebody").embedding.astype(np.float32)[None])
     with gallery.reading(EVERYONE) as reading:
-        for rows, vectors in reading.all_vectors(BUNDLE, DIMENSION):
+        for rows, vectors in reading.all_vectors(BUNDLE, DIMENSION, after_row=0):
             index.add(rows, vectors)
-        result = Searcher(reading, index, index.length, BUNDLE).search(query, Terms(top_k=5, group_by="person"))
+        view = CountingView(index.view())
+        (result,) = Searcher(reading, view, BUNDLE).search([(query, Terms(top_k=5, group_by="person"))])
     assert sorted(match.sighting.person_id for match in result.matches) == ["ada", "bob"]
     assert result.searched == 600
-    assert set(index.depths) == {5}
-    assert len(index.depths) <= 3
+    assert set(view.depths) == {5}
+    assert len(view.depths) <= 3
     gallery.close()
+
+
+def test_queries_of_one_filter_go_to_the_index_as_one_batch(gallery):
+    gallery.enrol(EVERYONE, [crop(text) for text in "abcdefgh"], SightingFields(Moment(0), "ada", "north"))
+    everywhere, north = Terms(top_k=3), Terms(Filter(cameras=("north",)), top_k=2)
+    asked = [(looking_like("a"), everywhere), (looking_like("b"), north), (looking_like("c"), everywhere)]
+    with gallery.reading(EVERYONE) as reading:
+        view = CountingView(gallery._active.index.view())
+        results = Searcher(reading, view, BUNDLE).search(asked)
+    assert (view.batches, view.depths) == ([2, 1], [3, 2])
+    assert [len(result.matches) for result in results] == [3, 2, 3]
 
 
 @pytest.mark.parametrize(("since", "until"), [(5, 5), (6, 5)])

@@ -20,7 +20,8 @@ from service.gallery.errors import (
 from service.gallery.filters import Filter
 from service.gallery.records import Actor, Once, Person
 from service.gallery.search import Query
-from tests.service.gallery.conftest import EVERYONE, crop, fields, files, found, kept, looking_like, open_gallery
+from service.gallery.sqlite.schema import VERSION
+from tests.service.gallery.conftest import EVERYONE, OTHER, crop, fields, files, found, kept, looking_like, open_gallery
 
 
 def once(key="k", body="b"):
@@ -51,7 +52,7 @@ def test_a_store_of_a_later_version_is_refused_and_lets_go_of_the_folder(tmp_pat
         connection.execute("PRAGMA user_version = 99")
     connection.close()
     for _ in range(2):
-        with pytest.raises(HomeError, match="later version: expected schema 2, got 99"):
+        with pytest.raises(HomeError, match=f"later version: expected schema {VERSION}, got 99"):
             open_gallery(tmp_path)
 
 
@@ -65,12 +66,12 @@ def test_vectors_of_another_bundle_are_kept_and_never_compared(tmp_path, caplog)
     gallery = open_gallery(tmp_path)
     written = gallery.enrol(EVERYONE, [crop("a")], fields("ada"))
     gallery.close()
-    other = open_gallery(tmp_path, "c" * 64)
+    other = open_gallery(tmp_path, OTHER)
     assert "1 of 1 sightings have no vector of this bundle" in caplog.text
-    assert found(other, looking_like("a")) == []
+    assert found(other, looking_like("a", OTHER)) == []
     with pytest.raises(NotEmbeddedError, match="active bundle"):
         found(other, Query(sighting_id=written.value[0].sighting_id))
-    other.enrol(EVERYONE, [crop("z", "c" * 64)], fields("zoe"))
+    other.enrol(EVERYONE, [crop("z", OTHER)], fields("zoe"))
     other.close()
     back = open_gallery(tmp_path)
     assert found(back, looking_like("a")) == [written.value[0].sighting_id]
@@ -284,3 +285,56 @@ def test_a_limited_caller_sees_its_cameras_only(gallery):
         gallery.change_sighting(limited, south.sighting_id, {"person_id": "mine"})
     with pytest.raises(ForbiddenError, match="got 'south'"):
         gallery.enrol(limited, [crop("e")], fields("ada", "south"))
+
+
+def test_merged_people_are_one_and_what_the_first_lacks_comes_from_the_other(gallery):
+    gallery.add_person(EVERYONE, "ada", None, ("red", "staff"), {"desk": 1, "floor": 2})
+    gallery.add_person(EVERYONE, "bob", "Ada B.", ("blue", "staff"), {"desk": 9, "phone": 3})
+    gallery.enrol(EVERYONE, [crop("a")], fields("ada"))
+    gallery.enrol(EVERYONE, [crop("b")], fields("bob"), once())
+    merged = gallery.merge(EVERYONE, "ada", "bob")
+    assert (merged.value.name, merged.value.sightings) == ("Ada B.", 2)
+    assert merged.value.tags == ("blue", "red", "staff")
+    assert merged.value.metadata == {"desk": 1, "floor": 2, "phone": 3}
+    with gallery.reading(EVERYONE) as reading:
+        (line, *_) = reading.audit(None, 1).records
+        assert (line.action, line.person_id, line.count, line.change) == ("merge", "ada", 1, merged.change)
+        with pytest.raises(NotFoundError, match="'bob'"):
+            reading.person("bob")
+
+
+def test_erasing_a_merged_person_erases_what_spoke_of_the_other_id(gallery, tmp_path):
+    gallery.enrol(EVERYONE, [crop("a")], fields("ada"))
+    named = Once("k", "b", lambda person, change: f"{person} {change}")
+    gallery.add_person(EVERYONE, "Ursula", "Ursula K.", (), {}, named)
+    gallery.merge(EVERYONE, "ada", "Ursula")
+    gallery.erase_person(EVERYONE, "ada")
+    assert [name for name, data in files(tmp_path).items() if b"Ursula" in data] == []
+    with pytest.raises(ErasedError):
+        gallery.replay(EVERYONE, named)
+
+
+def test_nobody_is_merged_with_themselves_or_by_a_limited_key(gallery):
+    gallery.enrol(EVERYONE, [crop("a")], fields("ada", "north"))
+    with pytest.raises(ConflictError, match="two people to merge, got 'ada' twice"):
+        gallery.merge(EVERYONE, "ada", "ada")
+    with pytest.raises(ForbiddenError, match="all cameras"):
+        gallery.merge(Actor("limited", frozenset(["north"])), "ada", "ada")
+    assert gallery.change == 1
+
+
+def test_a_person_is_split_whole_or_not_at_all(gallery):
+    one, two, three = gallery.enrol(EVERYONE, [crop("a"), crop("b"), crop("c")], fields("ada")).value
+    (other,) = gallery.enrol(EVERYONE, [crop("d")], fields("bob")).value
+    for some, message in (([], "got none"), ([one.sighting_id, other.sighting_id], "sightings of 'ada', got")):
+        with pytest.raises(NotFoundError, match=message):
+            gallery.split(EVERYONE, "ada", some, "cy")
+    with pytest.raises(ConflictError, match="got the same one"):
+        gallery.split(EVERYONE, "ada", [one.sighting_id], "ada")
+    assert gallery.change == 2
+    made_up = gallery.split(EVERYONE, "ada", [one.sighting_id, one.sighting_id]).value
+    assert made_up.sightings == 1
+    assert made_up.person_id not in ("ada", "bob")
+    assert gallery.split(EVERYONE, "ada", [two.sighting_id, three.sighting_id], "bob").value.sightings == 3
+    with gallery.reading(EVERYONE) as reading:
+        assert reading.person("ada").sightings == 0

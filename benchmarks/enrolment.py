@@ -1,0 +1,168 @@
+"""Enrolment to the disk, and a service with a million sightings: how long it takes to start, what it takes up.
+
+The million takes 8 GB of disk, and minutes to be made.
+"""
+
+import dataclasses
+import hashlib
+import io
+import sqlite3
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+from reid import threads
+
+threads.configure()
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.harness import Row, compare, main
+from reid.datasets.generated import generate_crops
+from reid.predictors import Embedder
+from service.child import running_service
+from service.gallery.gallery import Gallery
+from service.gallery.records import Actor, Crop, Moment, SightingFields, new_id
+from service.gallery.sqlite.schema import connect
+
+_ENROLLED, _WRITERS, _MILLION, _AT_ONCE = 320, 16, 1_000_000, 10_000
+_ACTOR = Actor("benchmark")
+
+
+def rows() -> Iterator[Row]:
+    """Group commit against a transaction for each; then the million against an empty gallery."""
+    embedder = Embedder.load()
+    with tempfile.TemporaryDirectory() as folder:
+        yield _enrolment(Path(folder), embedder)
+        home = Path(folder) / "million"
+        _fill(home, embedder)
+        yield from _million(Path(folder), home, 2 * embedder.dimension)
+
+
+def _enrolment(folder: Path, embedder: Embedder) -> Row:
+    crops = _crops(embedder)
+    with closing(
+        Gallery(folder / "home", folder / "home" / "gallery.sqlite", embedder.bundle_id, embedder.dimension)
+    ) as to:
+
+        def enrol(crop: Crop) -> None:
+            to.enrol(_ACTOR, [crop], SightingFields(Moment.now(), "ada", "north"))
+
+        def together() -> None:
+            with ThreadPoolExecutor(_WRITERS) as pool:
+                list(pool.map(enrol, crops))
+
+        def alone() -> None:
+            for crop in crops:
+                enrol(crop)
+
+        return compare(
+            f"enrolment {_WRITERS} writers vs one after another",
+            together,
+            alone,
+            peer_name="the same gallery, each write waited for: a transaction and an fsync each",
+            pairs=3,
+            per=len(crops),
+        )
+
+
+def _million(folder: Path, home: Path, vector_bytes: int) -> Iterator[Row]:
+    resident, ready_s = [], []
+    for where in (home, folder / "empty", home, folder / "empty"):
+        begun = time.perf_counter()
+        with running_service(where, folder / "log", settings={"REID_AUTH": "off"}) as running:
+            ready_s.append(time.perf_counter() - begun)
+            resident.append(_resident_mb(running.process.pid))
+    timed = compare("", lambda: None, lambda: None, peer_name="", pairs=1)
+    yield _row(timed, "start-up at 1M sightings vs an empty gallery", min(ready_s[::2]), min(ready_s[1::2]), "s")
+    yield _row(timed, "memory at 1M sightings vs an empty gallery", resident[0], resident[1], "MB")
+    stored = sum(path.stat().st_size for path in home.glob("gallery.sqlite*"))
+    yield _row(timed, "bytes per sighting in the store vs its vector", stored / _MILLION, vector_bytes, "B")
+
+
+def _row(timed: Row, name: str, ours: float, peer: float, unit: str) -> Row:
+    ratio = round(peer / ours, 3)
+    return dataclasses.replace(
+        timed,
+        name=f"enrolment {name}",
+        ours=round(ours, 2),
+        peer=round(peer, 2),
+        peer_name=name.partition(" vs ")[2],
+        ratio=ratio,
+        spread=(ratio, ratio),
+        unit=unit,
+    )
+
+
+def _resident_mb(pid: int) -> float:
+    (line,) = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS")]
+    return int(line.split()[1]) / 1024
+
+
+def _crops(embedder: Embedder) -> list[Crop]:
+    """Crops as cameras send them, each another: the vector is of no matter here."""
+    people = generate_crops(_ENROLLED // 8, cameras=2, per_camera=4)
+    vectors = _unit_rows(len(people), embedder.dimension)
+    crops = []
+    for crop, vector in zip(people, vectors, strict=True):
+        buffer = io.BytesIO()
+        crop.image.save(buffer, "JPEG", quality=95)
+        crops.append(Crop(buffer.getvalue(), crop.image.width, crop.image.height, vector, embedder.bundle_id))
+    return crops
+
+
+def _fill(home: Path, embedder: Embedder) -> None:
+    """A home as a million enrolments leave it, written in bulk; the crops are empty files."""
+    store = home / "gallery.sqlite"
+    Gallery(home, store, embedder.bundle_id, embedder.dimension).close()
+    connection = connect(store)
+    connection.execute("PRAGMA synchronous = OFF")
+    connection.executemany(
+        "INSERT INTO persons (person_id, metadata, created_at_us, updated_at_us) VALUES (?, '{}', 0, 0)",
+        [(f"person-{number}",) for number in range(_MILLION // 20)],
+    )
+    for start in range(0, _MILLION, _AT_ONCE):
+        _add(connection, home, start, _unit_rows(_AT_ONCE, embedder.dimension, start))
+    connection.close()
+
+
+def _add(connection: sqlite3.Connection, home: Path, start: int, vectors: NDArray[np.float16]) -> None:
+    hashes = [hashlib.sha256(f"{start + number}".encode()).hexdigest() for number in range(len(vectors))]
+    connection.execute("BEGIN")
+    connection.executemany(
+        "INSERT INTO sightings (sighting_id, person_row, camera_id, captured_at_us, captured_at_offset_minutes,"
+        " tracklet_id, metadata, image_sha256, width_px, height_px, created_at_us)"
+        " VALUES (?, ?, ?, ?, 0, ?, '{}', ?, 64, 128, 0)",
+        [
+            (
+                new_id(),
+                1 + number % (_MILLION // 20),
+                f"camera-{number % 16}",
+                number * 10**6,
+                f"t{number // 20}",
+                sha256,
+            )
+            for number, sha256 in enumerate(hashes, start)
+        ],
+    )
+    connection.executemany(
+        "INSERT INTO vectors VALUES (1, ?, ?)",
+        [(start + number + 1, vector.tobytes()) for number, vector in enumerate(vectors)],
+    )
+    connection.execute("COMMIT")
+    for sha256 in hashes:
+        (home / "crops" / sha256[:2] / f"{sha256}.jpg").touch(mode=0o600)
+
+
+def _unit_rows(count: int, dimension: int, seed: int = 0) -> NDArray[np.float16]:
+    vectors = np.random.default_rng(seed).standard_normal((count, dimension), dtype=np.float32)
+    unit: NDArray[np.float16] = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16)
+    return unit
+
+
+if __name__ == "__main__":
+    main("enrolment", rows)

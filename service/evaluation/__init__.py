@@ -1,0 +1,1 @@
+"""How well the live gallery tells its own people apart, and what its scores mean there."""

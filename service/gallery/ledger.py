@@ -1,0 +1,299 @@
+"""The ledger of a gallery: store, crops and index, which every write changes together."""
+
+import logging
+import threading
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Generic
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reid.search import Device, ExactIndex
+from service.gallery.crops import CropFiles
+from service.gallery.erased import ErasedFile
+from service.gallery.errors import ChangeNotReachedError, HomeError, NotFoundError
+from service.gallery.home import Home
+from service.gallery.records import Actor, Once, Sighting, T, Written
+from service.gallery.sqlite import SqliteStore, activations
+from service.gallery.sqlite.reading import Reading
+from service.gallery.sqlite.writing import Writing
+from service.gallery.vectors import are_unit
+
+_LOG = logging.getLogger(__name__)
+CHANGE_WAIT_S = 1.0
+SERVICE = Actor("service")  # what nobody asked for, but a rule
+
+
+def _no_rows() -> NDArray[np.int64]:
+    return np.empty(0, np.int64)
+
+
+@dataclass(frozen=True)
+class Active:
+    """The bundle in force: searches see its vectors alone, and all of them are in `index`."""
+
+    bundle_id: str
+    dimension: int
+    index: ExactIndex
+
+
+@dataclass(frozen=True)
+class Effect(Generic[T]):
+    """What a transaction did: its result, what the audit says of it, and what index and crops must follow."""
+
+    value: T
+    person_id: str | None = None
+    count: int = 1
+    mentions: Sequence[str] = ()
+    added: NDArray[np.int64] = field(default_factory=_no_rows)
+    vectors: Sequence[NDArray[np.float16]] = ()
+    removed: NDArray[np.int64] = field(default_factory=_no_rows)
+    lost_crops: Collection[str] = ()  # of sightings that went
+    activated: Active | None = None
+
+    @classmethod
+    def of_deletion(cls, sightings: Sequence[Sighting]) -> "Effect[int]":
+        """Some sightings went; how many."""
+        return Effect(
+            len(sightings),
+            count=len(sightings),
+            removed=np.array([sighting.row for sighting in sightings], np.int64),
+            lost_crops=[sighting.image_sha256 for sighting in sightings],
+        )
+
+
+class Ledger:
+    """The records below one folder, and what follows them. A write is answered once it is durable and readable.
+
+    Raises HomeError if the folder is held by another service or its store cannot be used. Safe to call from any
+    thread; the index is changed on the writer's alone.
+    """
+
+    def __init__(self, home: Path, store_path: Path, bundle_id: str, dimension: int) -> None:
+        self._device = Device.find()
+        self._active = self._new_index(bundle_id, dimension)
+        self._preparing: list[NDArray[np.int64]] | None = None  # rows that go while another index is made
+        self._changing_model = threading.Lock()
+        self._published = threading.Condition()
+        self._change = 0
+        self.seal_key = b""
+        self._retiring: set[str] = set()  # crops to remove once nothing needs them; the writer thread's
+        self._last_tombstone = 0  # row of the last one that the file of the erased has; the writer thread's
+        with ExitStack() as opened:
+            self._home = Home(home)
+            opened.callback(self._home.close)
+            self._crops = CropFiles(home / "crops")
+            self._erased = ErasedFile(home / "erased")
+            self._store = SqliteStore(store_path, self._retire)
+            opened.callback(self._store.close)
+            self._load()
+            self._apply_tombstones()
+            self._opened = opened.pop_all()
+
+    @property
+    def bundle_id(self) -> str:
+        """The bundle in force."""
+        return self._active.bundle_id
+
+    @property
+    def dimension(self) -> int:
+        """How many numbers its vectors have."""
+        return self._active.dimension
+
+    @property
+    def store(self) -> SqliteStore:
+        """For what is kept beside the gallery in the same file: jobs, calibrations, webhooks, sessions."""
+        return self._store
+
+    @property
+    def change(self) -> int:
+        """The last change that readers see, records and index alike."""
+        return self._change
+
+    @property
+    def pending(self) -> tuple[str, ...]:
+        """What of the erasures so far is not yet done on the disk: "crops", "tombstones", "database"."""
+        return self._store.pending
+
+    @property
+    def sightings_indexed(self) -> int:
+        """How many sightings a search without a filter looks at."""
+        return self._active.index.view().count()
+
+    def indexed(self, rows: NDArray[np.int64]) -> int:
+        """How many of the sightings `rows` (N,) have a vector of the active bundle."""
+        view = self._active.index.view()
+        return view.count(view.mask(rows))
+
+    def probe(self) -> None:
+        """Raise StoreError if the store does not answer."""
+        with self._store.reading() as reading:
+            reading.change()
+
+    @contextmanager
+    def reading(self, actor: Actor) -> Iterator[Reading]:
+        """The records as `actor` may see them, at one moment."""
+        with self._store.reading(actor.cameras) as reading:
+            yield reading
+
+    def wait_for(self, change: int) -> None:
+        """Return once `change` can be read; raises ChangeNotReachedError after a short wait."""
+        with self._published:
+            if not self._published.wait_for(lambda: self._change >= change, timeout=CHANGE_WAIT_S):
+                raise ChangeNotReachedError(f"expected change {change}, got no further than {self._change}")
+
+    def replay(self, actor: Actor, once: Once[T]) -> Written[T] | None:
+        """The answer already given under this idempotency key, if there is one."""
+        with self.reading(actor) as reading:
+            return _replayed(reading, actor, once)
+
+    def close(self) -> None:
+        """Finish what is being written and let go of the folder."""
+        self._opened.close()
+
+    def _new_index(self, bundle_id: str, dimension: int) -> Active:
+        return Active(bundle_id, dimension, ExactIndex(dimension, self._device))
+
+    def _load(self) -> None:
+        """Bring index and crops in line with the store, whatever interrupted the last run."""
+        active = self._active
+        with self._store.reading() as reading:
+            for rows, vectors in stored_vectors(reading, active.bundle_id, active.dimension):
+                active.index.add(rows, vectors)
+            self.seal_key = reading.seal_key()
+            self._crops.claim(reading.store_id(), reading.images)
+            self._retiring = self._crops.sweep(reading.images)
+            self._change = reading.change()
+            total = reading.count_sightings()
+        self._store.write(partial(activations.begin_with, bundle_id=active.bundle_id, dimension=active.dimension))
+        if missing := total - self.sightings_indexed:
+            _LOG.warning("%d of %d sightings have no vector of this bundle: no search finds them", missing, total)
+        if self._store.erasure_due or self._retiring:
+            self._store.erase(nothing)
+
+    def _apply_tombstones(self) -> None:
+        """Erase what the file says was erased and the store does not know of: it was restored from a backup."""
+        with self._store.reading() as reading:
+            unknown = self._erased.hashes - {sha256 for _, sha256 in reading.tombstones(0)}
+        if not unknown:
+            return
+
+        def operation(writing: Writing) -> Effect[int]:
+            return Effect.of_deletion(writing.bury(unknown))
+
+        done = self._erase(SERVICE, "apply tombstones", operation)
+        _LOG.warning("a backup was restored: %d sightings that had been erased since were erased again", done.value)
+
+    def kept_crop(self, sighting: Sighting) -> bytes:
+        """The JPEG bytes of a sighting that was read; raises NotFoundError where it was deleted since, DamageError."""
+        try:
+            return self._crops.read(sighting.image_sha256)
+        except FileNotFoundError as error:
+            raise NotFoundError(f"expected a sighting that exists, got {sighting.sighting_id!r}") from error
+
+    def _write(
+        self, actor: Actor, action: str, operation: Callable[[Writing], Effect[T]], once: Once[T] | None = None
+    ) -> Written[T]:
+        """Run `operation` in one transaction with its change number, audit line and idempotent answer."""
+        transaction = partial(_transaction, actor=actor, action=action, operation=operation, once=once)
+        written, _ = self._store.write(transaction, actor.cameras, self._publish)
+        return written
+
+    def _erase(self, actor: Actor, action: str, operation: Callable[[Writing], Effect[T]]) -> Written[T]:
+        """:meth:`_write` for what deletes: it also waits until that is gone from the disk."""
+        transaction = partial(_transaction, actor=actor, action=action, operation=operation, once=None)
+        (written, _), pending = self._store.erase(transaction, actor.cameras, self._publish)
+        return replace(written, pending=pending)
+
+    def _publish(self, _: Reading, done: tuple[Written[T], Effect[T] | None]) -> None:
+        """Let index and crops follow a committed transaction; on the writer thread, in the order of changes."""
+        written, effect = done
+        if effect is None:
+            return
+        if effect.activated is not None:
+            assert self._preparing is not None
+            effect.activated.index.remove(np.concatenate([_no_rows(), *self._preparing]))
+            self._active = effect.activated
+        if len(effect.added):
+            self._active.index.add(effect.added, np.stack(effect.vectors))
+        self._active.index.remove(effect.removed)
+        if self._preparing is not None:
+            self._preparing.append(effect.removed)
+        self._retiring.update(effect.lost_crops)
+        with self._published:
+            self._change = written.change
+            self._published.notify_all()
+
+    def _retire_soon(self, hashes: Sequence[str]) -> None:
+        """Remove crops of a write that came to nothing, unless a sighting needs them."""
+
+        def retire(reading: Reading, _: None) -> None:
+            self._retiring.update(hashes)
+            self._retire(reading)
+
+        self._store.write(nothing, committed=retire)
+
+    def _retire(self, reading: Reading) -> tuple[str, ...]:
+        """Remove the crops that lost a sighting and have none left, and keep what was erased; what is left to do.
+
+        The one place that takes crops away while the gallery is open. It runs on the writer thread between
+        transactions, so that what it finds unused is unused when it goes.
+        """
+        self._retiring = self._crops.remove([sha256 for sha256 in self._retiring if not reading.is_image_used(sha256)])
+        return (*(("crops",) if self._retiring else ()), *(() if self._keep_erased(reading) else ("tombstones",)))
+
+    def _keep_erased(self, reading: Reading) -> bool:
+        """Write new tombstones into the file that outlives the store; whether that has all of them."""
+        new = reading.tombstones(self._last_tombstone)
+        try:
+            self._erased.append(sha256 for _, sha256 in new)
+        except OSError as error:
+            _LOG.error("the file of what was erased cannot be written, which will be tried again: %s", error.strerror)
+            return False
+        self._last_tombstone = max((row for row, _ in new), default=self._last_tombstone)
+        return True
+
+
+def nothing(_: Writing) -> None:
+    """A transaction for what follows it alone."""
+
+
+def _transaction(
+    writing: Writing, actor: Actor, action: str, operation: Callable[[Writing], Effect[T]], once: Once[T] | None
+) -> tuple[Written[T], Effect[T] | None]:
+    if once is not None and (replayed := _replayed(writing, actor, once)):
+        return replayed, None
+    change = writing.begin_change()
+    effect = operation(writing)
+    writing.note(actor, action, effect.person_id, effect.count, change)
+    if once is not None:
+        writing.remember(actor, once, change, once.render(effect.value, change), effect.mentions)
+    return Written(effect.value, change), effect
+
+
+def _replayed(reading: Reading, actor: Actor, once: Once[T]) -> Written[T] | None:
+    found = reading.answer(actor.key_id, once.key_sha256, once.body_sha256)
+    return None if found is None else Written(None, found[0], replay=found[1])
+
+
+def stored_vectors(
+    reading: Reading, bundle_id: str, dimension: int, after_row: int = 0
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]:
+    """Rows (N,), rising, and vectors (N, D) of a bundle, some at a time, of the sightings after a row.
+
+    Raises HomeError for vectors that no bundle gave: what the disk held of them is damaged.
+    """
+    left = reading.bundle_dimension(bundle_id)
+    if left not in (None, dimension):
+        raise HomeError(f"expected vectors of {dimension} numbers in the store, got {left}")
+    for rows, vectors in reading.all_vectors(bundle_id, dimension, after_row):
+        unit = are_unit(vectors)
+        if not unit.all():
+            raise HomeError(
+                f"expected unit vectors in the store, got another at row {rows[~unit][0]}: restore a backup"
+            )
+        yield rows, vectors

@@ -1,0 +1,245 @@
+"""The tables of jobs: what was asked for, by whom, how far it got, and what came of it."""
+
+import json
+import sqlite3
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from service.gallery.errors import ConflictError, NotFoundError
+from service.gallery.records import Actor, Moment, Page, new_id
+from service.gallery.sqlite.reading import Reading
+from service.gallery.sqlite.writing import Writing
+
+State = Literal["waiting", "running", "done", "failed", "cancelled", "erased"]
+OPEN: tuple[State, ...] = ("waiting", "running")
+
+MOST_ATTEMPTS = 3
+KEPT_DAYS = 7  # after a job ended
+
+_COLUMNS = (
+    "SELECT row, job_id, kind, key_id, scope, cameras, request, state, attempts, result, reason,"
+    " created_at_us, started_at_us, ended_at_us FROM jobs"
+)
+
+
+@dataclass(frozen=True)
+class Job:
+    """Work in the background. `request` and `result` are plain JSON values; both go when whom they name is erased."""
+
+    row: int
+    job_id: str
+    kind: str
+    actor: Actor
+    scope: str
+    request: dict[str, Any] | None
+    state: State
+    attempts: int
+    result: dict[str, Any] | None
+    reason: str | None
+    created_at: Moment
+    started_at: Moment | None
+    ended_at: Moment | None
+
+
+@dataclass(frozen=True)
+class JobFile:
+    """Something to download that a job made."""
+
+    name: str
+    media_type: str
+    content: bytes
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a job, and which person_ids and sighting_ids it speaks of."""
+
+    result: dict[str, Any]
+    files: tuple[JobFile, ...] = ()
+    mentions: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """Who asks for jobs: their scopes, and the cameras that they are limited to (None: all)."""
+
+    scopes: frozenset[str]
+    cameras: frozenset[str] | None
+
+    def may_see(self, job: Job) -> bool:
+        """Whether they could have started it: they have its scope, and see every camera that it saw."""
+        if job.scope not in self.scopes:
+            return False
+        return self.cameras is None or (job.actor.cameras is not None and job.actor.cameras <= self.cameras)
+
+
+def add_job(
+    writing: Writing, actor: Actor, kind: str, scope: str, request: dict[str, Any], mentions: Iterable[str]
+) -> Job:
+    """Keep a new job that waits; those that ended too long ago go."""
+    now = Moment.now().us
+    connection = writing.connection
+    _forget(connection, "ended_at_us < ?", now - KEPT_DAYS * 86_400_000_000)
+    job_id, cameras = new_id(), None if actor.cameras is None else json.dumps(sorted(actor.cameras))
+    (row,) = connection.execute(
+        "INSERT INTO jobs (job_id, kind, key_id, scope, cameras, request, state, created_at_us)"
+        " VALUES (?, ?, ?, ?, ?, ?, 'waiting', ?) RETURNING row",
+        (job_id, kind, actor.key_id, scope, cameras, json.dumps(request), now),
+    ).fetchone()
+    _mention(connection, row, mentions)
+    return find_job(writing, job_id)
+
+
+def find_job(reading: Reading, job_id: str) -> Job:
+    """The job of that id; raises NotFoundError."""
+    found = reading.connection.execute(f"{_COLUMNS} WHERE job_id = ?", (job_id,)).fetchone()
+    if found is None:
+        raise NotFoundError(f"expected a job that exists, got {job_id!r}")
+    return _job(*found)
+
+
+def seen_job(reading: Reading, job_id: str, viewer: Viewer) -> Job:
+    """:func:`find_job`, where a job that the viewer may not see does not exist."""
+    job = find_job(reading, job_id)
+    if not viewer.may_see(job):
+        raise NotFoundError(f"expected a job that exists, got {job_id!r}")
+    return job
+
+
+def list_jobs(reading: Reading, viewer: Viewer, before_row: int | None, limit: int) -> Page[Job]:
+    """Jobs that the viewer may see, the latest first."""
+    found = reading.connection.execute(
+        f"{_COLUMNS} WHERE row < coalesce(?, 9223372036854775807) ORDER BY row DESC", (before_row,)
+    )
+    seen: list[Job] = []
+    for columns in found:
+        job = _job(*columns)
+        if viewer.may_see(job):
+            if len(seen) == limit:
+                return Page(seen, seen[-1].row)
+            seen.append(job)
+    return Page(seen, None)
+
+
+def count_open(reading: Reading) -> int:
+    """How many jobs wait or run."""
+    (count,) = reading.connection.execute("SELECT count(*) FROM jobs WHERE state IN ('waiting', 'running')").fetchone()
+    return int(count)
+
+
+def job_file(reading: Reading, job: Job, name: str) -> JobFile:
+    """A file that the job made; raises NotFoundError, or ConflictError while it is not made yet."""
+    found = reading.connection.execute(
+        "SELECT name, media_type, content FROM job_files WHERE row = ? AND name = ?", (job.row, name)
+    ).fetchone()
+    if found is not None:
+        return JobFile(*found)
+    if job.state in OPEN:
+        raise ConflictError(f"expected a job that is done, got one that is {job.state}")
+    raise NotFoundError(f"expected a job with {name!r}, got one without ({job.state})")
+
+
+def take_next(writing: Writing) -> Job | None:
+    """Mark the job that waits longest as running; those taken up too often fail instead."""
+    connection = writing.connection
+    reason = f"taken up {MOST_ATTEMPTS} times, and interrupted each time"
+    connection.execute(
+        "UPDATE jobs SET state = 'failed', reason = ?, ended_at_us = ? WHERE state = 'waiting' AND attempts >= ?",
+        (reason, Moment.now().us, MOST_ATTEMPTS),
+    )
+    found = connection.execute(
+        "UPDATE jobs SET state = 'running', attempts = attempts + 1, started_at_us = ? WHERE row ="
+        " (SELECT min(row) FROM jobs WHERE state = 'waiting') RETURNING job_id",
+        (Moment.now().us,),
+    ).fetchone()
+    return None if found is None else find_job(writing, found[0])
+
+
+def put_back(writing: Writing, job: Job | None = None, *, counted: bool) -> None:
+    """Let running jobs (or one) wait again; unless `counted`, that attempt is not held against them."""
+    which, values = ("TRUE", ()) if job is None else ("row = ?", (job.row,))
+    writing.connection.execute(
+        "UPDATE jobs SET state = 'waiting', attempts = attempts - ?"  # noqa: S608 (conditions of our own)
+        f" WHERE state = 'running' AND {which}",
+        (0 if counted else 1, *values),
+    )
+
+
+def finish(writing: Writing, job: Job, outcome: Outcome) -> bool:
+    """Keep what came of a running job; False, and nothing is kept, if it speaks of what was erased meanwhile."""
+    connection = writing.connection
+    if not _is_running(connection, job):
+        return True
+    if _missing(connection, outcome.mentions):
+        put_back(writing, job, counted=True)
+        return False
+    connection.execute(
+        "UPDATE jobs SET state = 'done', result = ?, ended_at_us = ? WHERE row = ?",
+        (json.dumps(outcome.result), Moment.now().us, job.row),
+    )
+    connection.executemany(
+        "INSERT INTO job_files VALUES (?, ?, ?, ?)",
+        [(job.row, file.name, file.media_type, file.content) for file in outcome.files],
+    )
+    _mention(connection, job.row, outcome.mentions)
+    return True
+
+
+def end(writing: Writing, job: Job, state: State, reason: str | None) -> None:
+    """End a job that waits or runs without a result."""
+    writing.connection.execute(
+        "UPDATE jobs SET state = ?, reason = ?, ended_at_us = ? WHERE row = ? AND state IN ('waiting', 'running')",
+        (state, reason, Moment.now().us, job.row),
+    )
+
+
+def forget(writing: Writing, job: Job) -> None:
+    """Remove a job that ended, with its result and its files."""
+    _forget(writing.connection, "row = ?", job.row)
+
+
+def _forget(connection: sqlite3.Connection, which: str, value: int) -> None:
+    # Not by way of the mentions: their trigger would rewrite what goes anyway.
+    connection.execute(f"DELETE FROM jobs WHERE ended_at_us IS NOT NULL AND {which}", (value,))  # noqa: S608
+
+
+def _mention(connection: sqlite3.Connection, row: int, mentions: Iterable[str]) -> None:
+    connection.executemany(
+        "INSERT INTO job_mentions VALUES (?, ?) ON CONFLICT DO NOTHING", [(subject, row) for subject in mentions]
+    )
+
+
+def _is_running(connection: sqlite3.Connection, job: Job) -> bool:
+    found = connection.execute("SELECT state FROM jobs WHERE row = ?", (job.row,)).fetchone()
+    return bool(found == ("running",))
+
+
+def _missing(connection: sqlite3.Connection, subjects: Collection[str]) -> bool:
+    (there,) = connection.execute(
+        "SELECT count(*) FROM json_each(?) AS one WHERE EXISTS (SELECT 1 FROM persons WHERE person_id = one.value)"
+        " OR EXISTS (SELECT 1 FROM sightings WHERE sighting_id = one.value)",
+        (json.dumps(list(subjects)),),
+    ).fetchone()
+    return bool(there < len(subjects))
+
+
+def _job(*columns: Any) -> Job:
+    row, job_id, kind, key_id, scope, cameras, request, state, attempts, result, reason, *times = columns
+    created_at, started_at, ended_at = (None if us is None else Moment(us) for us in times)
+    assert created_at is not None
+    return Job(
+        row=row,
+        job_id=job_id,
+        kind=kind,
+        actor=Actor(key_id, None if cameras is None else frozenset(json.loads(cameras))),
+        scope=scope,
+        request=None if request is None else json.loads(request),
+        state=state,
+        attempts=attempts,
+        result=None if result is None else json.loads(result),
+        reason=reason,
+        created_at=created_at,
+        started_at=started_at,
+        ended_at=ended_at,
+    )

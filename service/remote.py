@@ -1,0 +1,106 @@
+"""The commands of `reid-service` that ask a running service: enrol, query, persons."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from service import client
+from service.client import Client, ServiceError
+
+EXIT_REFUSED = 2
+
+Url = Annotated[str, typer.Option(envvar="REID_URL", help="Where the service answers.")]
+Key = Annotated[str | None, typer.Option(envvar="REID_KEY", help="An API key; none where REID_AUTH=off.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the answers as they come, one a line.")]
+Files = Annotated[list[Path], typer.Argument(help="Images: JPEG, PNG or WebP.")]
+
+
+def enrol(
+    files: Files,
+    person: Annotated[str | None, typer.Option(help="Who it is; created if new. Unknown unless given.")] = None,
+    camera: Annotated[str | None, typer.Option(help="The camera_id that saw them.")] = None,
+    tracklet: Annotated[str | None, typer.Option(help="The tracklet_id, if the crops are of one run.")] = None,
+    url: Url = client.DEFAULT_URL,
+    key: Key = None,
+    json: Json = False,
+) -> None:
+    """Enrol crops of one person, and print the sightings' ids."""
+    with _asking(url, key) as service:
+        for file in files:
+            call = client.enrol([file.read_bytes()], person_id=person, camera_id=camera, tracklet_id=tracklet)
+            answer = service.send(call)
+            typer.echo(answer.model_dump_json() if json else answer.sightings[0].sighting_id)
+
+
+def query(
+    files: Files,
+    top_k: Annotated[int, typer.Option(help="How many matches to show.")] = 10,
+    camera: Annotated[list[str] | None, typer.Option(help="Only this camera_id. Repeat for several.")] = None,
+    by_person: Annotated[bool, typer.Option(help="Only each person's best sighting.")] = False,
+    rerank: Annotated[bool, typer.Option(help="Put the best matches into k-reciprocal order.")] = False,
+    url: Url = client.DEFAULT_URL,
+    key: Key = None,
+    json: Json = False,
+) -> None:
+    """Ask where else the person of these images was seen: all of them are one query."""
+    with _asking(url, key) as service:
+        answer = service.send(
+            client.search(
+                [file.read_bytes() for file in files],
+                top_k=top_k,
+                filter={"cameras": camera} if camera else None,
+                group_by="person" if by_person else "sighting",
+                rerank=rerank,
+            )
+        )
+    if json:
+        typer.echo(answer.model_dump_json())
+        return
+    (result,) = answer.results
+    table = Table("person", "score", "false-match rate", "camera", "seen", "sighting")
+    for match in result.matches:
+        rate = "" if match.false_match_rate is None else f"{match.false_match_rate:.1e}"
+        seen = f"{match.captured_at:%Y-%m-%d %H:%M:%S}"
+        cells = (match.person_id or "?", f"{match.score:.3f}", rate, match.camera_id or "", seen, match.sighting_id)
+        table.add_row(*cells)
+    Console().print(table)
+    strangers = result.expected_false_matches
+    expected = "" if strangers is None else f"; {strangers:.2g} strangers expected down to the last one"
+    typer.echo(f"{result.searched} sightings searched{expected}")
+
+
+def persons(
+    tag: Annotated[str | None, typer.Option(help="Only those with this tag.")] = None,
+    url: Url = client.DEFAULT_URL,
+    key: Key = None,
+    json: Json = False,
+) -> None:
+    """List people and how many sightings there are of each."""
+    with _asking(url, key) as service:
+        pages = service.pages(client.persons(tag=tag))
+        if json:
+            for page in pages:
+                typer.echo(page.model_dump_json())
+            return
+        table = Table("person", "name", "sightings", "tags")
+        for page in pages:
+            for one in page.persons:
+                table.add_row(one.person_id, one.name or "", str(one.sightings), ", ".join(one.tags))
+    Console().print(table)
+
+
+@contextmanager
+def _asking(url: str, key: str | None) -> Iterator[Client]:
+    """A client; what it is refused becomes one line on stderr."""
+    try:
+        with Client(url, key) as service:
+            yield service
+    except (ServiceError, httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+        typer.echo(f"reid-service: {' '.join(str(error).split())}", err=True)
+        raise typer.Exit(EXIT_REFUSED) from error

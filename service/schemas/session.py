@@ -1,0 +1,14 @@
+"""What is said of who signed in."""
+
+from datetime import datetime
+
+from pydantic import BaseModel
+
+
+class SessionAnswer(BaseModel):
+    """Who is signed in, what they may do, and until when (null: no key is needed here)."""
+
+    key_id: str
+    scopes: list[str]
+    cameras: list[str] | None
+    expires_at: datetime | None
