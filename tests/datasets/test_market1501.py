@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from reid.datasets.market1501 import Market1501, labels_of, read_market1501
+from reid.datasets.crop import labels_of
+from reid.datasets.market1501 import Market1501, read_market1501
 from reid.errors import DatasetError
 
 
