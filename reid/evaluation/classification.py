@@ -137,7 +137,7 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
     share, z2 = successes / trials, _Z95**2
     centre = (share + z2 / (2 * trials)) / (1 + z2 / trials)
     half = _Z95 * np.sqrt(share * (1 - share) / trials + z2 / (4 * trials**2)) / (1 + z2 / trials)
-    return float(max(0.0, centre - half)), float(min(1.0, centre + half))
+    return float(max(0.0, min(share, centre - half))), float(min(1.0, max(share, centre + half)))  # rounding
 
 
 def _share(part: int, whole: int) -> float:

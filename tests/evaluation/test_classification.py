@@ -60,7 +60,7 @@ def test_calibration_error_by_hand() -> None:
 def test_the_interval_holds_the_share_and_stays_in_range(trials: int, share: float) -> None:
     successes = round(share * trials)
     low, high = wilson_interval(successes, trials)
-    assert 0 <= low <= successes / trials <= high + 1e-12 <= 1 + 1e-12
+    assert 0 <= low <= successes / trials <= high <= 1
     assert low < high
 
 
