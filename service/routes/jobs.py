@@ -14,7 +14,7 @@ from service.gallery.records import Written
 from service.gallery.sqlite import jobs as table
 from service.gallery.sqlite.jobs import Job
 from service.idempotency import answered
-from service.schemas.jobs import JobAnswer, JobBrief, JobOut, JobRemovedAnswer, JobsAnswer
+from service.schemas.jobs import JobAnswer, JobBrief, JobRemovedAnswer, JobsAnswer
 
 router = APIRouter(tags=["jobs"], route_class=GuardedRoute)
 
@@ -46,7 +46,7 @@ def answer(core: Core) -> Callable[[Job, int], JobAnswer]:
     """How a job is answered."""
 
     def of(job: Job, change: int) -> JobAnswer:
-        return JobAnswer(**JobOut.of(job, core.jobs.progress(job)).model_dump(), change=change)
+        return JobAnswer.at(job, core.jobs.progress(job), change)
 
     return of
 

@@ -9,63 +9,53 @@ from service.fields import PageAnswer, shown
 from service.gallery.sqlite.jobs import Job, State
 
 
-class JobOut(BaseModel):
-    """Work in the background."""
+class JobBrief(BaseModel):
+    """A job without what was asked for and what came of it."""
 
     job_id: str
     kind: str = Field(examples=["evaluate"])
     state: State = Field(description="erased: somebody it spoke of was erased, and its result with them")
     progress: float = Field(description="how much is done, 0 to 1", examples=[0.4])
+    created_at: datetime
+    ended_at: datetime | None
+
+    @classmethod
+    def of(cls, job: Job, progress: float) -> Self:
+        """From the record."""
+        return cls(**cls.fields_of(job, progress))
+
+    @staticmethod
+    def fields_of(job: Job, progress: float) -> dict[str, Any]:
+        """The fields, from the record."""
+        return {
+            "job_id": job.job_id,
+            "kind": job.kind,
+            "state": job.state,
+            "progress": progress,
+            "created_at": job.created_at.datetime(),
+            "ended_at": shown(job.ended_at),
+        }
+
+
+class JobAnswer(JobBrief):
+    """A whole job, and a change that it includes."""
+
     request: dict[str, Any] | None = Field(description="what was asked for")
     result: dict[str, Any] | None = Field(description="null until the job is done")
     reason: str | None = Field(description="why it failed")
-    created_at: datetime
     started_at: datetime | None
-    ended_at: datetime | None
+    change: int
 
     @classmethod
-    def of(cls, job: Job, progress: float) -> Self:
-        """From the record."""
+    def at(cls, job: Job, progress: float, change: int) -> Self:
+        """From the record, as of a change."""
         return cls(
-            job_id=job.job_id,
-            kind=job.kind,
-            state=job.state,
-            progress=progress,
+            **cls.fields_of(job, progress),
             request=job.request,
             result=job.result,
             reason=job.reason,
-            created_at=job.created_at.datetime(),
             started_at=shown(job.started_at),
-            ended_at=shown(job.ended_at),
-        )
-
-
-class JobAnswer(JobOut):
-    """A job, and a change that it includes."""
-
-    change: int
-
-
-class JobBrief(BaseModel):
-    """A job without what was asked for and what came of it."""
-
-    job_id: str
-    kind: str
-    state: State
-    progress: float
-    created_at: datetime
-    ended_at: datetime | None
-
-    @classmethod
-    def of(cls, job: Job, progress: float) -> Self:
-        """From the record."""
-        return cls(
-            job_id=job.job_id,
-            kind=job.kind,
-            state=job.state,
-            progress=progress,
-            created_at=job.created_at.datetime(),
-            ended_at=shown(job.ended_at),
+            change=change,
         )
 
 
