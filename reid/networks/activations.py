@@ -10,27 +10,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
-    "celu": nn.CELU,
-    "elu": nn.ELU,
-    "gelu": nn.GELU,
-    "hard_swish": nn.Hardswish,
-    "identity": nn.Identity,
-    "leaky_relu": nn.LeakyReLU,
-    "mish": nn.Mish,
-    "parametric_relu": nn.PReLU,
-    "parametric_swish": lambda: ParametricSwish(),
-    "radial_basis": lambda: RadialBasis(),
-    "relu": nn.ReLU,
-    "relu6": nn.ReLU6,
-    "selu": nn.SELU,
-    "sigmoid": nn.Sigmoid,
-    "softplus": nn.Softplus,
-    "swish": nn.SiLU,
-    "tanh": nn.Tanh,
-}
-"""Everything that keeps a tensor's shape and needs no arguments; :class:`Maxout` changes it, :class:`LowRank` too."""
-
 
 def swish(inputs: torch.Tensor, beta: float | torch.Tensor = 1.0) -> torch.Tensor:
     """``x · σ(βx)`` (Ramachandran et al. 2017): x/2 for β = 0, ReLU for β → ∞; slope −0.0998…1.0998 for β = 1."""
@@ -63,6 +42,28 @@ class RadialBasis(nn.Module):
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """(…) → (…), in (0, 1]."""
         return torch.exp(-F.softplus(self.raw_width) * (inputs - self.centre).square())
+
+
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "celu": nn.CELU,
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "hard_swish": nn.Hardswish,
+    "identity": nn.Identity,
+    "leaky_relu": nn.LeakyReLU,
+    "mish": nn.Mish,
+    "parametric_relu": nn.PReLU,
+    "parametric_swish": ParametricSwish,
+    "radial_basis": RadialBasis,
+    "relu": nn.ReLU,
+    "relu6": nn.ReLU6,
+    "selu": nn.SELU,
+    "sigmoid": nn.Sigmoid,
+    "softplus": nn.Softplus,
+    "swish": nn.SiLU,
+    "tanh": nn.Tanh,
+}
+"""Everything that keeps a tensor's shape and needs no arguments; :class:`Maxout` changes it, :class:`LowRank` too."""
 
 
 class Maxout(nn.Module):
