@@ -4,17 +4,34 @@ Measured, not assumed: in torch 2.14 the bf16 convolution of oneDNN reads memory
 on a map 2 px wide (crops of 64 × 32 with last stride 2), and answers with noise or nan.
 """
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from enum import StrEnum
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
-from torch import nn
-
-from reid.transforms import PreprocessConfig
 
 MIN_AGREEMENT = 0.999
 _PROBES = 4
+
+
+class Preprocess(Protocol):
+    """What is asked of an input's preparation: its size, and pixels (B, C, H, W) uint8 → network input."""
+
+    @property
+    def height_px(self) -> int: ...  # noqa: D102 - the class says it
+
+    @property
+    def width_px(self) -> int: ...  # noqa: D102
+
+    @property
+    def channels(self) -> int: ...  # noqa: D102
+
+    def normalise(self, pixels: torch.Tensor) -> torch.Tensor: ...  # noqa: D102
+
+
+Network = Callable[[torch.Tensor], torch.Tensor]
 
 
 class Precision(StrEnum):
@@ -40,7 +57,7 @@ def native_half(device: torch.device) -> Precision:
 
 
 @torch.inference_mode()
-def choose_precision(network: nn.Module, preprocess: PreprocessConfig, device: torch.device) -> Precision:
+def choose_precision(network: Network, preprocess: Preprocess, device: torch.device) -> Precision:
     """The device's half precision if its answers to probe images are within cosine 0.999 of fp32's, else fp32.
 
     A network in evaluation mode on `device`. The probes are smooth seeded noise, so the choice is the same at every
@@ -54,8 +71,8 @@ def choose_precision(network: nn.Module, preprocess: PreprocessConfig, device: t
     size = (preprocess.height_px, preprocess.width_px)
     pixels = F.interpolate(coarse, size, mode="bilinear").mul(255).to(torch.uint8).to(device)
     images = preprocess.normalise(pixels)
-    exact = network(images).float()
+    exact = network(images).float().flatten(1)
     with half.autocast(device):
-        rounded = network(images).float()
+        rounded = network(images).float().flatten(1)
     agreement = F.cosine_similarity(exact, rounded).min().item()
     return half if agreement >= MIN_AGREEMENT else Precision.FP32

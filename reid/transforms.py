@@ -57,6 +57,10 @@ class PreprocessConfig:
 
     def normalise(self, pixels: torch.Tensor) -> torch.Tensor:
         """(B, C, H, W) uint8 → (B, C, H, W) float32: (pixels / 255 - mean) / std, on the pixels' device."""
-        mean = torch.tensor(self.mean, device=pixels.device).view(1, -1, 1, 1)
-        std = torch.tensor(self.std, device=pixels.device).view(1, -1, 1, 1)
-        return (pixels.float() - 255 * mean) / (255 * std)
+        return normalised(pixels, self.mean, self.std)
+
+
+def normalised(pixels: torch.Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> torch.Tensor:
+    """(B, C, H, W) of 0–255 → float32: (pixels / 255 - mean) / std by channel, on the pixels' device."""
+    means, stds = (torch.tensor(values, device=pixels.device).view(1, -1, 1, 1) for values in (mean, std))
+    return (pixels.float() - 255 * means) / (255 * stds)

@@ -5,17 +5,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from reid.clips import Clip, ClipDecoder
 from reid.clips.preprocess import ClipPreprocess, windows
 from reid.errors import ClipError, DatasetError
-from reid.networks.action import ActionNetwork, frame_maps
-from reid.precision import native_half
+from reid.networks.action import ActionNetwork
+from reid.predictors.frame_maps import FrameMaps
 from reid.threads import available_processors
 from trainer.progress import mapped
-
-_FRAMES_AT_ONCE = 16
 
 
 def head_inputs(
@@ -25,11 +22,11 @@ def head_inputs(
 
     Raises :class:`DatasetError` that names a clip which does not decode.
     """
-    frames = network.frames.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    frames = FrameMaps(network.frames, preprocess, device)
     learns = network.arguments.head == "probabilities"
 
     def inputs(clip: Clip) -> torch.Tensor:
-        maps = _maps(frames, torch.from_numpy(clip.frames.copy()), preprocess, device)[windows(clip)[0]]
+        maps = frames.of(clip)[windows(clip)[0]].cpu()
         return maps.half() if learns else network.head.statistics(maps[None])[0].mean(dim=0)
 
     decoder = preprocess.decoder()
@@ -37,16 +34,6 @@ def head_inputs(
         return torch.stack(mapped(inputs, _decoded(decoder, clips), len(clips), "the frames' features"))
     finally:
         decoder.close()
-
-
-@torch.inference_mode()
-def _maps(network: nn.Module, frames: torch.Tensor, preprocess: ClipPreprocess, device: torch.device) -> torch.Tensor:
-    """(F, H, W, 3) uint8 → (F, C, h, w) float32 on the processor."""
-    rows = []
-    for part in torch.split(frames, _FRAMES_AT_ONCE):
-        with native_half(device).autocast(device):
-            rows.append(frame_maps(network, preprocess.normalise(part).to(device)).float().cpu())
-    return torch.cat(rows)
 
 
 def _decoded(decoder: ClipDecoder, clips: Sequence[Path]) -> Iterator[Clip]:

@@ -8,12 +8,15 @@ from typing import Any
 
 from torch import nn
 
-from reid.bundle import Arguments, Bundle, Preprocess, move_bundle, write_bundle, write_description
-from trainer.bundling import Origin
+from reid.bundle import Arguments, Bundle, Kind, Preprocess, move_bundle, write_bundle, write_description
+from reid.datasets.classes import LabelledFiles
+from trainer.bundling import Origin, code_commit, data_sha256
 from trainer.class_card import class_card
 from trainer.classification import Classification
+from trainer.folds import Parts
 from trainer.loop import Outcome
 from trainer.plots import draw_confusion
+from trainer.recipes.split import SplitRecipe
 
 
 def write_label_bundle(
@@ -45,3 +48,28 @@ def write_label_bundle(
         folder.parent / "confusion.png", f"{bundle.name}: {judged.protocol}", judged.confusion, bundle.labels
     )
     return bundle
+
+
+def describe(
+    kind: Kind[Arguments, Preprocess, Any],
+    network: Arguments,
+    preprocess: Preprocess,
+    recipe: SplitRecipe,
+    files: LabelledFiles,
+    parts: Parts,
+    licence: str,
+) -> Bundle[Arguments, Preprocess]:
+    """What such a bundle says of itself before it is judged."""
+    return Bundle(
+        name=recipe.name,
+        network=network,
+        preprocess=preprocess,
+        licence=licence,
+        recipe=dataclasses.asdict(recipe),
+        data_sha256=data_sha256(files.paths[row] for row in parts.train),
+        code_commit=code_commit(),
+        metrics={},
+        calibration=None,
+        kind=kind.name,
+        labels=files.label_names,
+    )

@@ -7,7 +7,7 @@ import torch
 from reid.clips.decoding import Clip, ClipDecoder
 from reid.clips.limits import ClipLimits
 from reid.clips.sampling import Policy, Sampling
-from reid.transforms import IMAGENET_MEAN, IMAGENET_STD
+from reid.transforms import IMAGENET_MEAN, IMAGENET_STD, normalised
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,14 @@ class ClipPreprocess:
         """A decoder of this size and sampling; close it."""
         return ClipDecoder(self.height_px, self.width_px, self.sampling, limits)
 
-    def normalise(self, frames: torch.Tensor) -> torch.Tensor:
-        """(F, H, W, 3) uint8 → (F, 3, H, W) float32, channels-last in memory."""
-        mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (self.mean, self.std))
-        return (frames.permute(0, 3, 1, 2).float() - 255 * mean) / (255 * std)
+    @property
+    def channels(self) -> int:
+        """3, of RGB."""
+        return len(self.mean)
+
+    def normalise(self, pixels: torch.Tensor) -> torch.Tensor:
+        """(F, 3, H, W) uint8 → (F, 3, H, W) float32."""
+        return normalised(pixels, self.mean, self.std)
 
 
 def windows(clip: Clip) -> torch.Tensor:

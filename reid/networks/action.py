@@ -4,6 +4,7 @@ Every head is a function of *statistics of a frame*, averaged over a window's fr
 for each new frame, however long the window: add its statistics, take the oldest away.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
@@ -85,20 +86,20 @@ def num_features(network: nn.Module) -> int:
     return size
 
 
-class Head(nn.Module):
+class Head(nn.Module, ABC):
     """Maps (B, T, F, h, w) → logits (B, L): statistics of every frame, their mean, and a function of it."""
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         """(B, T, F, h, w) → (B, L)."""
         return self.logits(self.statistics(maps).mean(dim=1))
 
+    @abstractmethod
     def statistics(self, maps: torch.Tensor) -> torch.Tensor:
         """(B, T, F, h, w) → (B, T, S)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def logits(self, mean: torch.Tensor) -> torch.Tensor:
         """Statistics averaged over a window, (B, S) → (B, L)."""
-        raise NotImplementedError
 
 
 class LocationsHead(Head):

@@ -12,12 +12,10 @@ from reid.bundle import bundle_folder, load_network, read_bundle
 from reid.clips import Clip, ClipLimits
 from reid.clips.preprocess import windows
 from reid.kinds import ACTION, ActionBundle
-from reid.networks.action import ActionNetwork, frame_maps
-from reid.precision import Precision, native_half
+from reid.networks.action import ActionNetwork
 from reid.predictors.device import resolve_device
+from reid.predictors.frame_maps import FrameMaps
 from reid.predictors.label_score import LabelScore, ranked
-
-_FRAMES_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ class ActionRecognizer:
         self.device = device
         # torch's types know `to` with a memory format for tensors only.
         self._network = network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.precision: Precision = native_half(device)
+        self.frames = FrameMaps(self._network.frames, bundle.preprocess, device)
         self._decoder = bundle.preprocess.decoder(limits)
 
     @classmethod
@@ -75,20 +73,10 @@ class ActionRecognizer:
     @torch.inference_mode()
     def scores(self, clip: Clip) -> NDArray[np.float32]:
         """A decoded clip of W windows → (W, L) float32 in the order of the bundle's labels; rows sum to 1."""
-        maps = self.frame_maps(torch.from_numpy(clip.frames.copy()))
+        maps = self.frames.of(clip)
         logits = torch.cat([self._network.head(maps[rows][None]) for rows in windows(clip).to(self.device)])
         scores: NDArray[np.float32] = logits.softmax(dim=1).cpu().numpy()
         return scores
-
-    @torch.inference_mode()
-    def frame_maps(self, frames: torch.Tensor) -> torch.Tensor:
-        """(F, H, W, 3) uint8 → maps (F, C, h, w) float32, each frame seen once however many windows it is in."""
-        rows = []
-        for part in torch.split(frames, _FRAMES_AT_ONCE):
-            images = self.bundle.preprocess.normalise(part).to(self.device)
-            with self.precision.autocast(self.device):
-                rows.append(frame_maps(self._network.frames, images).float())
-        return torch.cat(rows)
 
     def close(self) -> None:
         """End the decoder's spare process."""

@@ -20,6 +20,7 @@ from trainer.loop import Batch, Tensors
 from trainer.recipes.actions import ActionRecipe
 from trainer.samplers import shuffled_batches
 from trainer.schedules import batch_size_at
+from trainer.tasks.classification import top1_error, validation_figures
 
 
 class _Model(nn.Module):
@@ -71,7 +72,7 @@ class ActionTask:
 
     def top1_error(self, outputs: Tensors, targets: Tensors) -> float:
         """The share of a batch whose best label is wrong."""
-        return float((outputs[0].argmax(1) != targets[0]).float().mean())
+        return top1_error(outputs[0], targets[0])
 
     @torch.inference_mode()
     def validate(self, model: nn.Module, epoch: int) -> dict[str, float]:  # noqa: ARG002 - the loop tells every task
@@ -80,8 +81,4 @@ class ActionTask:
         if not len(rows):
             return {}
         logits = model.eval()(self.inputs[rows].float().to(self.device))[0].cpu()
-        labels = self.labels[rows]
-        return {
-            "validation_loss": F.cross_entropy(logits, labels).item(),
-            "validation_error": (logits.argmax(1) != labels).float().mean().item(),
-        }
+        return validation_figures(logits, self.labels[rows])

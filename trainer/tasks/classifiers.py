@@ -21,6 +21,7 @@ from trainer.pixels import load_pixels
 from trainer.recipes.classifiers import ClassifierRecipe
 from trainer.samplers import shuffled_batches
 from trainer.schedules import batch_size_at
+from trainer.tasks.classification import top1_error, validation_figures
 from trainer.weight_gradients import use_products
 
 _EVALUATION_BATCH = 128
@@ -80,18 +81,14 @@ class ClassifierTask:
 
     def top1_error(self, outputs: Tensors, targets: Tensors) -> float:
         """The share of a batch whose best label is wrong."""
-        return float((outputs[0].argmax(1) != targets[0]).float().mean())
+        return top1_error(outputs[0], targets[0])
 
     def validate(self, model: nn.Module, epoch: int) -> dict[str, float]:  # noqa: ARG002 - the loop tells every task
         """Loss and top-1 error of the validation part; nothing where there is none."""
         if not len(self.parts.validation):
             return {}
-        logits = self._logits(model.eval(), self.parts.validation)
-        labels = self.labels[self.parts.validation]
-        return {
-            "validation_loss": F.cross_entropy(logits, labels).item(),
-            "validation_error": (logits.argmax(1) != labels).float().mean().item(),
-        }
+        rows = self.parts.validation
+        return validation_figures(self._logits(model.eval(), rows), self.labels[rows])
 
     @torch.inference_mode()
     def _logits(self, model: nn.Module, rows: NDArray[np.int64]) -> torch.Tensor:

@@ -28,6 +28,7 @@ from trainer.pixels import load_pixels
 from trainer.recipes.reid import ReidRecipe
 from trainer.samplers import people_batches, shuffled_batches
 from trainer.schedules import batch_size_at
+from trainer.tasks.classification import validation_figures
 from trainer.teachers import teacher_embeddings, teacher_of_pixels
 from trainer.weight_gradients import use_products
 
@@ -161,10 +162,7 @@ class ReidTask:
             return {}
         logits = torch.cat([model(images)[2].float().cpu() for images in self._images(self.held_out.crops, preprocess)])
         labels = torch.from_numpy(self._labels(self.held_out.crops))
-        return {
-            "validation_loss": F.cross_entropy(logits, labels).item(),
-            "validation_error": (logits.argmax(1) != labels).float().mean().item(),
-        }
+        return validation_figures(logits, labels)
 
     def _images(self, crops: Sequence[Crop], preprocess: PreprocessConfig) -> Iterator[torch.Tensor]:
         """Normalised batches on the device."""

@@ -1,19 +1,17 @@
 """Training an action recogniser: labelled clips in, an evaluated bundle out."""
 
-import dataclasses
 from contextlib import closing
 from pathlib import Path
 
 import torch
 
-from reid.bundle import Bundle
 from reid.datasets.classes import LabelledFiles
 from reid.kinds import ACTION, ActionBundle
 from reid.predictors import ActionRecognizer
-from trainer.bundling import Origin, code_commit, data_sha256
+from trainer.bundling import Origin
 from trainer.classification import Classification, recognise, test_protocol
 from trainer.folds import parts_of
-from trainer.label_bundle import write_label_bundle
+from trainer.label_bundle import describe, write_label_bundle
 from trainer.loop import Outcome
 from trainer.recipes.actions import ActionRecipe
 from trainer.tasks.actions import ActionTask
@@ -30,11 +28,12 @@ class ActionTraining:
 
     def bundle(self, folder: Path, outcome: Outcome, origin: Origin) -> ActionBundle:
         """Write the bundle to `folder` and return it; `confusion.png` lies beside it."""
-        recipe = self.recipe
+        recipe, clips = self.recipe, self.clips
+        network = recipe.network(len(clips.label_names))
         return write_label_bundle(
             folder,
             self.task.network,
-            self._description(origin),
+            describe(ACTION, network, recipe.preprocess, recipe, clips, self.parts, origin.licence),
             self._judged,
             what=f"{recipe.backbone} on {recipe.num_frames} frames ({recipe.policy}) of {recipe.size_px} × "
             f"{recipe.size_px} px, head `{recipe.head}`.",
@@ -46,18 +45,3 @@ class ActionTraining:
     def _judged(self, draft: Path) -> Classification:
         with closing(ActionRecognizer.load(draft, str(self.device))) as recognizer:
             return recognise(recognizer, self.clips.chosen(self.parts.test), test_protocol(self.clips, self.recipe))
-
-    def _description(self, origin: Origin) -> ActionBundle:
-        return Bundle(
-            name=self.recipe.name,
-            network=self.recipe.network(len(self.clips.label_names)),
-            preprocess=self.recipe.preprocess,
-            licence=origin.licence,
-            recipe=dataclasses.asdict(self.recipe),
-            data_sha256=data_sha256(self.clips.paths[row] for row in self.parts.train),
-            code_commit=code_commit(),
-            metrics={},
-            calibration=None,
-            kind=ACTION.name,
-            labels=self.clips.label_names,
-        )
