@@ -1,7 +1,6 @@
 """From errors to answers: the one table, and problems as RFC 9457 wants them."""
 
 import json
-import sqlite3
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
@@ -120,7 +119,6 @@ PROBLEMS: dict[type[Exception], Problem] = {
     DeadlineError: Problem(504, "deadline", "It took too long"),
     ClientGoneError: Problem(499, "client_gone", "The client left"),
     gallery_errors.StoreError: Problem(503, "store", "The store refused"),
-    sqlite3.OperationalError: Problem(503, "store", "The store refused"),
 }
 
 _RETRY_AFTER_S = 1
@@ -129,7 +127,6 @@ _RETRY_AFTER_S = 1
 def install(app: FastAPI) -> None:
     """Answer every error with a problem, FastAPI's and Starlette's own included."""
     app.add_exception_handler(ReidError, _on_error)
-    app.add_exception_handler(sqlite3.OperationalError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(Exception, _on_bug)

@@ -1,7 +1,6 @@
 """The thread that takes jobs up, in the order they were asked for."""
 
 import logging
-import sqlite3
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -181,7 +180,7 @@ class JobRunner:
         while True:
             try:
                 return self._gallery.store.write(operation)
-            except (StoreError, sqlite3.OperationalError) as error:
+            except StoreError as error:
                 _LOG.error("jobs wait for the store: %s", error)
                 if self._closing.wait(RETRY_S):
                     return None

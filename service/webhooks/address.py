@@ -30,6 +30,8 @@ def check_url(url: str, *, private: bool) -> None:
         raise WebhookError(f"expected a URL, got one that cannot be read: {error}") from error
     if parts.scheme not in schemes or not parts.hostname or not port_fits or not url.isprintable() or " " in url:
         raise WebhookError(f"expected a URL of {' or '.join(schemes)}, got another")
+    if not parts.netloc.isascii():  # a header could not carry it
+        raise WebhookError("expected a host in ASCII (xn--… for a name in other letters), got another")
     if parts.username is not None or parts.password is not None or parts.fragment:
         raise WebhookError("expected a URL without a password and a fragment")
 

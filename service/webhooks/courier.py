@@ -4,7 +4,6 @@ import hashlib
 import hmac
 import json
 import logging
-import sqlite3
 import threading
 import time
 from functools import partial
@@ -23,6 +22,7 @@ from service.problems import WebhookError
 from service.webhooks.address import resolve
 
 _LOG = logging.getLogger(__name__)
+RETRY_S = 1.0  # after the store refused
 MOST_ATTEMPTS = 8
 MOST_WEBHOOKS = 32
 FIRST_PAUSE_S = 1.0
@@ -58,6 +58,10 @@ class Courier:
         self._stopped.set()
         self._news.set()
 
+    def is_alive(self) -> bool:
+        """Whether it may still call, or write of a call."""
+        return self._thread.is_alive()
+
     def join(self) -> None:
         """Wait for the end, after :meth:`stop`."""
         self._thread.join()
@@ -69,8 +73,12 @@ class Courier:
                 self._news.clear()
                 try:
                     after = self._deliver_after(after)
-                except (StoreError, sqlite3.OperationalError, NotFoundError) as error:
-                    _LOG.error("a webhook rests until the next change: %s", error)
+                except NotFoundError:  # the webhook was removed meanwhile
+                    return
+                except StoreError as error:
+                    _LOG.error("a webhook waits for the store: %s", error)
+                    self._stopped.wait(RETRY_S)
+                    continue
                 self._news.wait()
 
     def _deliver_after(self, after: int) -> int:
@@ -150,6 +158,7 @@ class Couriers:
         self._private = private
         self._changing = threading.Lock()
         self._couriers: dict[str, Courier] = {}
+        self._ended: list[Courier] = []  # may still finish a call, which writes: to be joined before the store closes
         with gallery.store.reading() as reading:
             kept = table.list_webhooks(reading, 0, MOST_WEBHOOKS).records
         for webhook in kept:
@@ -164,13 +173,14 @@ class Couriers:
         """Call it no more."""
         with self._changing:
             courier = self._couriers.pop(webhook_id, None)
-        if courier is not None:
-            courier.stop()
+            if courier is not None:
+                courier.stop()
+                self._ended = [*(one for one in self._ended if one.is_alive()), courier]
 
     def close(self) -> None:
         """Stop all of them; what was not delivered is at the next start."""
         with self._changing:
-            couriers = list(self._couriers.values())
+            couriers = [*self._couriers.values(), *self._ended]
         for courier in couriers:
             courier.stop()
         for courier in couriers:

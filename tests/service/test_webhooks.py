@@ -201,7 +201,7 @@ def test_a_public_address_is_called_by_the_number_that_was_judged(monkeypatch):
     [
         *("http://example.org/", "ftp://example.org/", "https://", "https:///path", "file:///etc/passwd", "nonsense"),
         *("https://user:pass@example.org/", "https://example.org/#part", "https://exam ple.org/", "https://[::1/"),
-        *("https://example.org:0/", "https://example.org:99999/", "https://example.org/\n"),
+        *("https://example.org:0/", "https://example.org:99999/", "https://example.org/\n", "https://bücher.example/"),
     ],
 )
 def test_a_url_that_is_no_plain_https_is_refused(url):

@@ -233,7 +233,8 @@ class SqliteStore:
                 Writing(self._connection).owe_scrub()
         except Exception as error:  # noqa: BLE001 (raised where the caller waits)
             self._connection.execute("ROLLBACK TO operation")
-            item.future.set_exception(error)
+            # A disk that is full shows here as well as at the commit: to the caller it is the same refusal.
+            item.future.set_exception(_refused(error) if isinstance(error, sqlite3.OperationalError) else error)
         self._connection.execute("RELEASE operation")
 
 
