@@ -1,4 +1,4 @@
-"""Retention in the background: the rules of a gallery applied again and again while the service runs."""
+"""Retention in the background: a gallery's rules applied, and old jobs forgotten, while the service runs."""
 
 import logging
 import threading
@@ -6,6 +6,7 @@ import threading
 from service.gallery.errors import StoreError
 from service.gallery.gallery import Gallery
 from service.gallery.records import Moment
+from service.gallery.sqlite.jobs import forget_old
 
 _LOG = logging.getLogger(__name__)
 EVERY_S = 600.0
@@ -29,6 +30,7 @@ class RetentionRunner:
     def _run(self) -> None:
         while not self._closing.is_set():
             try:
+                self._gallery.store.write(forget_old)
                 done = self._gallery.apply_retention(Moment.now(), until=self._closing.is_set)
                 if done.value:
                     _LOG.info("retention deleted %d sightings", done.value)

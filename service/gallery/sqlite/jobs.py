@@ -77,10 +77,9 @@ class Viewer:
 def add_job(
     writing: Writing, actor: Actor, kind: str, scope: str, request: dict[str, Any], mentions: Iterable[str]
 ) -> Job:
-    """Keep a new job that waits; those that ended too long ago go."""
+    """Keep a new job that waits."""
     now = Moment.now().us
     connection = writing.connection
-    _forget(connection, "ended_at_us < ?", now - KEPT_DAYS * 86_400_000_000)
     job_id, cameras = new_id(), None if actor.cameras is None else json.dumps(sorted(actor.cameras))
     (row,) = connection.execute(
         "INSERT INTO jobs (job_id, kind, key_id, scope, cameras, request, state, created_at_us)"
@@ -89,6 +88,11 @@ def add_job(
     ).fetchone()
     _mention(connection, row, mentions)
     return find_job(writing, job_id)
+
+
+def forget_old(writing: Writing) -> None:
+    """Forget the jobs that ended more than KEPT_DAYS ago, with their results."""
+    _forget(writing.connection, "ended_at_us < ?", Moment.now().us - KEPT_DAYS * 86_400_000_000)
 
 
 def find_job(reading: Reading, job_id: str) -> Job:

@@ -1,14 +1,16 @@
 """Retention: sightings go when their rules say so, from the disk too, and no others."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.gallery.errors import FilterError, ForbiddenError
+from service.gallery.errors import FilterError, ForbiddenError, NotFoundError
 from service.gallery.records import Actor, Moment, RetentionRule, SightingFields
 from service.gallery.retention import RetentionRunner
+from service.gallery.sqlite import jobs
 from tests.service.gallery.conftest import EVERYONE, crop, files, kept, open_gallery, wait_until
 
 NOW = Moment(1_000_000_000)
@@ -89,3 +91,29 @@ def test_the_runner_applies_rules_that_are_set_while_it_runs(gallery):
     gallery.set_retention(EVERYONE, [RetentionRule(60)])
     wait_until(lambda: gallery.sightings_indexed == 0)
     runner.close()
+
+
+def test_jobs_that_ended_long_ago_are_forgotten_without_another_being_asked_for(gallery):
+    """A report holds pictures of people."""
+
+    def ended(days_ago, writing):
+        job = jobs.add_job(writing, EVERYONE, "evaluate", "read", {}, ())
+        jobs.end(writing, job, "failed", "for the test")
+        at_us = Moment.now().us - round(days_ago * 86_400_000_000)
+        writing.connection.execute("UPDATE jobs SET ended_at_us = ? WHERE job_id = ?", (at_us, job.job_id))
+        return job.job_id
+
+    old, young = (gallery.store.write(partial(ended, days)) for days in (jobs.KEPT_DAYS + 0.1, jobs.KEPT_DAYS - 0.1))
+    runner = RetentionRunner(gallery)
+    wait_until(lambda: not _is_kept(gallery, old))
+    runner.close()
+    assert _is_kept(gallery, young)
+
+
+def _is_kept(gallery, job_id):
+    with gallery.store.reading() as reading:
+        try:
+            jobs.find_job(reading, job_id)
+        except NotFoundError:
+            return False
+    return True
