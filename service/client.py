@@ -57,7 +57,8 @@ class Call(Generic[Answer]):
     @property
     def repeatable(self) -> bool:
         """Whether sending it twice is sending it once."""
-        return self.method in ("GET", "PUT", "DELETE") or "Idempotency-Key" in self.headers or self.path == _SEARCH
+        once = "Idempotency-Key" in self.headers or self.answer is ErasureAnswer  # an erasure gives its receipt again
+        return self.method in ("GET", "PUT") or once or self.path == _SEARCH
 
     def after(self, cursor: str) -> Self:
         """The same list, from there on."""

@@ -174,3 +174,9 @@ def test_what_a_command_is_refused_is_one_line(command, monkeypatch):
 
 def test_the_variables_of_the_commands_are_none_of_the_service():
     refuse_unknown_names({"REID_URL": "http://x", "REID_KEY": "secret"})
+
+
+def test_only_what_does_nothing_twice_is_repeatable():
+    """A second DELETE of a job would forget what the first cancelled; an erasure gives the same receipt again."""
+    assert not any(call.repeatable for call in (client.remove_job("j"), client.delete_sighting("s")))
+    assert all(call.repeatable for call in (client.erase_person("p"), client.job("j"), client.enrol([b""])))
