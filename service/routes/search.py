@@ -146,16 +146,16 @@ def _min_scores(terms: TermsIn, calibration: InForce | None) -> tuple[float | No
 
 
 def _answer(asked: list[_Asked], results: list[gallery_search.Result], change: int, core: Core) -> SearchAnswer:
-    calibration, bundle_id = core.calibrations.current, core.gallery.bundle_id
+    calibration = core.calibrations.current
     return SearchAnswer(
-        results=[_result(one, result, calibration, bundle_id) for one, result in zip(asked, results, strict=True)],
+        results=[_result(one, result, calibration) for one, result in zip(asked, results, strict=True)],
         calibration=summary(calibration),
         change=change,
     )
 
 
-def _result(asked: _Asked, result: gallery_search.Result, calibration: InForce | None, bundle_id: str) -> ResultOut:
-    matches = [_match(match, result.camera_id, asked.rate, calibration, bundle_id) for match in result.matches]
+def _result(asked: _Asked, result: gallery_search.Result, calibration: InForce | None) -> ResultOut:
+    matches = [_match(match, result, asked.rate, calibration) for match in result.matches]
     expected = None
     if calibration is not None and matches:
         lowest = min(match.score for match in result.matches)
@@ -170,9 +170,9 @@ def _result(asked: _Asked, result: gallery_search.Result, calibration: InForce |
 
 
 def _match(
-    match: gallery_search.Match, camera_id: str | None, rate: float | None, calibration: InForce | None, bundle_id: str
+    match: gallery_search.Match, result: gallery_search.Result, rate: float | None, calibration: InForce | None
 ) -> MatchOut:
-    sighting, table, pair = match.sighting, None, None
+    sighting, camera_id, table, pair = match.sighting, result.camera_id, None, None
     if calibration is not None:
         table = calibration.between(camera_id, sighting.camera_id, rate)
         if table is not calibration.table.overall and camera_id and sighting.camera_id:
@@ -187,5 +187,5 @@ def _match(
         captured_at=sighting.captured_at.datetime(),
         tracklet_id=sighting.tracklet_id,
         attributes=sighting.attributes,
-        bundle_id=bundle_id,
+        bundle_id=result.bundle_id,
     )
