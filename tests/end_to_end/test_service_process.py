@@ -76,7 +76,7 @@ def test_what_was_acknowledged_outlives_a_kill(environment, settings, tmp_path):
     ],
 )
 def test_what_cannot_be_served_is_refused_in_one_line(environment, changes, arguments, message):
-    refused = command({**environment, **changes}, "serve", *arguments)
+    refused = command({**environment, **changes}, "serve", "--port", str(free_port()), *arguments)
     assert refused.returncode == 2
     assert message in refused.stderr
     assert refused.stderr.count("\n") == 1
