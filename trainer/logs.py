@@ -2,6 +2,8 @@
 
 import csv
 import json
+import math
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -12,6 +14,8 @@ from torch.utils.tensorboard import SummaryWriter
 
 from trainer.plots import draw_curves
 
+_REDRAW_S = 10.0
+
 
 class EpochLog:
     """One dictionary of figures an epoch. The files are written anew from them, so a resumed run repeats no line."""
@@ -20,23 +24,34 @@ class EpochLog:
         self.folder = folder
         self.recipe = recipe
         self.epochs: list[dict[str, float]] = []
+        self._drawn_at = -math.inf
 
     def append(self, figures: dict[str, float]) -> None:
         """Add an epoch's figures."""
         self.epochs.append(figures)
 
     def write(self) -> None:
-        """Write `recipe.json`, `log.jsonl`, `curves.csv`, `curves.png` and the last epoch for TensorBoard."""
+        """Write `recipe.json`, `log.jsonl`, `curves.csv` and the last epoch for TensorBoard; now and then `curves.png`.
+
+        A picture takes longer than a short epoch: one is drawn only when the last is `_REDRAW_S` old.
+        """
         (self.folder / "recipe.json").write_text(json.dumps(self.recipe, indent=1) + "\n")
         (self.folder / "log.jsonl").write_text("".join(json.dumps(figures) + "\n" for figures in self.epochs))
         with (self.folder / "curves.csv").open("w", newline="") as file:
             table = csv.DictWriter(file, list(self.epochs[-1]))
             table.writeheader()
             table.writerows(self.epochs)
-        draw_curves(self.folder / "curves.png", self.epochs, self.recipe["name"])
+        if time.monotonic() - self._drawn_at >= _REDRAW_S:
+            self.draw()
         with SummaryWriter(str(self.folder / "tensorboard")) as writer:
             for name, value in self.epochs[-1].items():
                 writer.add_scalar(name, value, len(self.epochs))
+
+    def draw(self) -> None:
+        """Draw `curves.png` of the epochs there are, if there are any."""
+        if self.epochs:
+            draw_curves(self.folder / "curves.png", self.epochs, self.recipe["name"])
+            self._drawn_at = time.monotonic()
 
 
 class Progress:

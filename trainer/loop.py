@@ -23,6 +23,8 @@ from trainer.schedules import learning_rate_factor
 
 Tensors = tuple[torch.Tensor, ...]
 
+_EXPLODED = 1e3  # times the run's first loss, or times 1 where that is less: no catapult throws so far
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -90,8 +92,10 @@ def run(task: Task, recipe: RunRecipe, folder: Path, world: World, *, resume: bo
     if checkpoint.exists() and not resume:
         raise CheckpointError(f"{folder} holds a run: resume it, or choose another folder")
     folder.mkdir(parents=True, exist_ok=True)
-    outcome = _Run(task, recipe, checkpoint, world).to_the_end()
+    started = _Run(task, recipe, checkpoint, world)
+    outcome = started.to_the_end()
     if world.leads:
+        started.log.draw()
         (folder / "outcome.json").write_text(json.dumps(dataclasses.asdict(outcome), indent=1) + "\n")
     return outcome
 
@@ -105,6 +109,7 @@ class _Run:
         self.scaler = torch.amp.GradScaler(task.device.type, enabled=task.device.type == "cuda")
         self.average = _average(task.model, recipe.average_decay)
         self.weight_norms: list[float] = []
+        self.first_loss: float | None = None
         self.best: dict[str, Any] | None = None  # epoch, loss and weights of the lowest validation loss so far
         self.log = EpochLog(checkpoint.parent, self.recipe_json)
         self.seconds_before = 0.0
@@ -136,7 +141,7 @@ class _Run:
         return self._outcome("finished", self.log.epochs[-1]["loss"])
 
     def _train_epoch(self, epoch: int, progress: Progress) -> tuple[dict[str, float], int | None]:
-        """The epoch's mean figures and, if the loss stopped being finite, the step at which it did."""
+        """The epoch's mean figures and, if the loss exploded or stopped being finite, the step at which it did."""
         torch.manual_seed(self.recipe.seed * 100_003 + epoch)
         self.task.model.train()
         steps = self.task.steps_per_epoch(epoch)
@@ -150,7 +155,7 @@ class _Run:
             waited += time.monotonic() - asked
             self._set_rate(epoch + step / steps)
             loss, error = self._step(batch)
-            if not math.isfinite(loss):
+            if self._diverged(loss):
                 return {"loss": loss}, step
             sums["loss"] += loss
             sums["top1_error"] += error
@@ -158,6 +163,11 @@ class _Run:
         rate = self.optimiser.param_groups[-1]["lr"]
         means = {name: total / steps for name, total in sums.items()}
         return means | {"learning_rate": rate, "waiting": round(waited / (time.monotonic() - started), 4)}, None
+
+    def _diverged(self, loss: float) -> bool:
+        if self.first_loss is None:
+            self.first_loss = loss
+        return not loss <= _EXPLODED * max(1.0, self.first_loss)  # `not <=`: nan is no loss either
 
     def _set_rate(self, epoch: float) -> None:
         factor = learning_rate_factor(self.recipe, epoch, self.weight_norms)
@@ -206,6 +216,7 @@ class _Run:
             "recipe": self.recipe_json,
             "epochs": self.log.epochs,
             "weight_norms": self.weight_norms,
+            "first_loss": self.first_loss,
             "best": self.best,
             "seconds": self._seconds(),
             "model": self.task.model.state_dict(),
@@ -224,6 +235,7 @@ class _Run:
         self.scaler.load_state_dict(state["scaler"])
         self.log.epochs = state["epochs"]
         self.weight_norms = state["weight_norms"]
+        self.first_loss = state["first_loss"]
         self.best = state["best"]
         self.seconds_before = state["seconds"]
 

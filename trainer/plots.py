@@ -49,17 +49,21 @@ def draw_points(path: Path, title: str, label: str, points: Mapping[str, Sequenc
     figure.savefig(path, dpi=100)
 
 
-def draw_losses(path: Path, title: str, curves: Mapping[str, Sequence[Sequence[float]]]) -> None:
-    """Draw the loss by epoch for each point of a study, a line a seed, on a logarithmic axis, to a PNG."""
-    figure = Figure(figsize=(8, 4), layout="constrained")
-    axes = figure.subplots()
-    for place, (label, seeds) in enumerate(curves.items()):
-        for number, losses in enumerate(seeds):
-            epochs = range(1, len(losses) + 1)
-            axes.semilogy(epochs, losses, color=f"C{place}", alpha=0.7, label=label if number == 0 else None)
-    axes.set(xlabel="epoch", ylabel="loss", title=title)
-    axes.grid(alpha=0.3)
-    axes.legend()
+def draw_study_curves(path: Path, title: str, curves: Mapping[str, Sequence[Sequence[dict[str, float]]]]) -> None:
+    """Draw training loss (logarithmic) and top-1 error by epoch for each point of a study, a line a repeat."""
+    figure = Figure(figsize=(12, 4), layout="constrained")
+    figure.suptitle(title)
+    losses, errors = figure.subplots(1, 2)
+    for place, (label, repeats) in enumerate(curves.items()):
+        for number, epochs in enumerate(repeats):
+            numbers = [figures["epoch"] for figures in epochs]
+            style = {"color": f"C{place}", "alpha": 0.7, "label": label if number == 0 else None}
+            losses.semilogy(numbers, [figures["loss"] for figures in epochs], **style)
+            errors.plot(numbers, [100 * figures["top1_error"] for figures in epochs], **style)
+    for axes, ylabel in ((losses, "loss"), (errors, "top-1 error, %")):
+        axes.set(xlabel="epoch", ylabel=ylabel)
+        axes.grid(alpha=0.3)
+    losses.legend()
     figure.savefig(path, dpi=100)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from scipy.stats import ttest_1samp
 
-from trainer.plots import draw_losses, draw_points
+from trainer.plots import draw_points, draw_study_curves
 from trainer.published import published
 from trainer.recipes.catalogue import RECIPES
 from trainer.recipes.split import SplitRecipe
@@ -97,15 +97,15 @@ def points_of(study: Study, cells: Sequence[Mapping[str, Any]]) -> list[Point]:
 
 
 def write_study_report(folder: Path, study: Study, cells: Sequence[Mapping[str, Any]]) -> None:
-    """Write `NAME.csv`, `NAME.md`, `NAME.png` and `NAME-losses.png` to `folder`."""
+    """Write `NAME.csv`, `NAME.md`, `NAME.png` and `NAME-curves.png` to `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     points, main = points_of(study, cells), columns_of(study)[0]
     _write_csv(folder / f"{study.name}.csv", study, cells)
     (folder / f"{study.name}.md").write_text(markdown(study, points))
     drawn = {point.label: point.values(main.figure) for point in points}
     draw_points(folder / f"{study.name}.png", study.name, f"{main.heading}, %", drawn)
-    curves = {point.label: [_losses(folder, cell) for cell in point.cells] for point in points}
-    draw_losses(folder / f"{study.name}-losses.png", study.name, curves)
+    curves = {point.label: [_epochs(folder, cell) for cell in point.cells] for point in points}
+    draw_study_curves(folder / f"{study.name}-curves.png", study.name, curves)
 
 
 def markdown(study: Study, points: Sequence[Point]) -> str:
@@ -161,7 +161,7 @@ def _write_csv(path: Path, study: Study, cells: Sequence[Mapping[str, Any]]) -> 
             table.writerow({**cell, **cell["overrides"]})
 
 
-def _losses(folder: Path, cell: Mapping[str, Any]) -> list[float]:
-    """The losses by epoch that the cell's run logged; none if it diverged in its first epoch."""
+def _epochs(folder: Path, cell: Mapping[str, Any]) -> list[dict[str, float]]:
+    """The epochs that the cell's run logged; none if it diverged in its first."""
     log = folder / "runs" / f"cell-{cell['cell']:03d}" / "log.jsonl"
-    return [json.loads(line)["loss"] for line in log.read_text().splitlines()] if log.exists() else []
+    return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []

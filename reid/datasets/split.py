@@ -1,5 +1,6 @@
 """Crops to evaluate on: which of them ask, and which are searched."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,24 @@ class Split:
     def asks_itself(self) -> bool:
         """Whether the crops that ask are searched as well."""
         return bool(np.isin(self.query, self.gallery).any())
+
+    def of_first_people(self, people: int) -> "Split":
+        """The query and gallery crops of the first `people` by pid alone, said in the domain; the whole where it is 0.
+
+        Raises :class:`DatasetError` where fewer people ask.
+        """
+        asking = np.unique(self.labels.pids[self.query])
+        if not people:
+            return self
+        if people > len(asking):
+            raise DatasetError(f"{self.domain}: expected at least {people} people who ask, got {len(asking)}")
+        chosen = np.isin(self.labels.pids, asking[:people])
+        return dataclasses.replace(
+            self,
+            domain=f"{self.domain}, first {people} people alone",
+            query=self.query[chosen[self.query]],
+            gallery=self.gallery[chosen[self.gallery]],
+        )
 
     def name_of(self, row: int) -> str:
         """A crop's path below the root, as a report prints it."""

@@ -45,6 +45,19 @@ def test_people_who_cannot_be_searched_for_are_counted(tmp_path: Path) -> None:
     assert counts["num_people_on_one_camera"] == 2  # p2's only crop is on one camera as well
 
 
+def test_the_first_people_are_searched_for_among_themselves(generated_market: Path) -> None:
+    whole = read_split(generated_market)
+    part = whole.of_first_people(2)
+    asked, searched = whole.labels.pids[part.query], whole.labels.pids[part.gallery]
+    first = sorted(set(whole.labels.pids[whole.query].tolist()))[:2]
+    assert sorted(set(asked.tolist())) == sorted(set(searched.tolist())) == first
+    assert len(part.query) == np.isin(whole.labels.pids[whole.query], asked).sum()
+    assert part.domain == f"{whole.domain}, first 2 people alone"
+    assert whole.of_first_people(0) is whole
+    with pytest.raises(DatasetError, match="expected at least 7 people who ask, got 6"):
+        whole.of_first_people(7)
+
+
 def test_a_table_is_known_by_its_suffix(tmp_path: Path) -> None:
     paths = write_people(tmp_path, "{person}-{camera}-{index}.jpg", people=2)
     rows = [{"path": path.name, "person": path.name[:2], "camera": path.name[3:7]} for path in paths]

@@ -120,6 +120,14 @@ def test_an_exploding_run_ends_with_a_verdict(generated_market: Path, tmp_path: 
     assert json.loads((tmp_path / "outcome.json").read_text())["verdict"] == "diverged at epoch 1, step 2"
 
 
+def test_a_loss_that_explodes_but_stays_finite_ends_the_run(generated_market: Path, tmp_path: Path) -> None:
+    recipe = dataclasses.replace(SMALL, optimiser="sgd", learning_rate=3e3, weight_decay=0.0, epochs=1, batch_size=4)
+    verdict = train(generated_market, recipe, tmp_path)
+    assert verdict.startswith("diverged at epoch 1, step ")
+    outcome = json.loads((tmp_path / "outcome.json").read_text())
+    assert 1e3 < outcome["final_loss"] < float("inf")
+
+
 def test_a_change_of_size_reads_the_crops_anew(generated_market: Path) -> None:
     recipe = dataclasses.replace(SMALL, sizes=((0, 32, 16), (1, 64, 32)))
     task = ReidTask(read_market1501(generated_market).train, recipe, CPU)

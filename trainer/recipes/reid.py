@@ -43,6 +43,7 @@ class ReidRecipe(RunRecipe):
     # optimiser: besides the run's
     backbone_learning_rate: float = 1.0  # as a share of learning_rate
     people: int = 0  # train on so many people only, the first by number; 0: on all
+    test_people: int = 0  # judge the bundle on so many test people alone, the first by number; 0: on the whole test
     hold_out_people: int = 0  # training people kept back, to watch Rank-1 and mAP
     hold_out_crops: int = 0  # crops of every other person kept back, to watch loss and top-1 error
 
@@ -57,6 +58,7 @@ class ReidRecipe(RunRecipe):
             "teacher": bool(self.teacher) or not (self.teacher_cosine or self.teacher_pairs),
             "chimeras": self.chimeras == 0 or self._distils_shuffled_crops,
             "people": self.people == 0 or self.people >= 2,
+            "test_people": self.test_people == 0 or self.test_people >= 2,
             "hold_out_people": self.hold_out_people >= 0,
             "hold_out_crops": self.hold_out_crops >= 0,
         }

@@ -25,6 +25,7 @@ class ReidTraining:
     def __init__(self, recipe: ReidRecipe, data: TrainingData, device: torch.device) -> None:
         """Raise :class:`~reid.errors.DatasetError` or :class:`~reid.errors.RecipeError` for what cannot be trained."""
         self.recipe, self.data, self.device = recipe, data, device
+        self.test = data.test.of_first_people(recipe.test_people)
         self.task = ReidTask(data.crops, recipe, device)
 
     def bundle(self, folder: Path, outcome: Outcome, origin: Origin) -> EmbeddingBundle:
@@ -36,9 +37,9 @@ class ReidTraining:
         with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
             draft = Path(temporary) / folder.name
             plain = write_bundle(draft, self.task.network, self._description(origin), card="")
-            evaluation = evaluate_split(Embedder.load(draft, str(self.device)), self.data.test, Protocol())
+            evaluation = evaluate_split(Embedder.load(draft, str(self.device)), self.test, Protocol())
             bundle = dataclasses.replace(
-                plain, metrics=evaluation.figures(), calibration=evaluation.calibration(self.data.test.domain)
+                plain, metrics=evaluation.figures(), calibration=evaluation.calibration(self.test.domain)
             )
             text = card(
                 bundle,
