@@ -94,12 +94,12 @@ STUDIES = {study.name: study for study in (LEARNING_RATE, BATCH_SIZE, BATCH_SIZE
 
 # What fits the paper's studies to two processor cores; a study run so is labelled `-scaled` wherever it appears.
 SMALL: dict[str, Any] = {
-    "people": 50,
+    "people": 40,
     "test_people": 100,
     "sizes": ((0, 64, 32),),
     "pad_px": 4,
-    "epochs": 12,
-    "milestones": (8,),
+    "epochs": 8,
+    "milestones": (6,),
     "initial_weights": "none",
 }
 SCALES: dict[str, dict[str, Any]] = {"full": {}, "small": SMALL}

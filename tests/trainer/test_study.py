@@ -38,7 +38,7 @@ def test_a_scaled_study_says_so_and_varies_the_same() -> None:
     scaled = study_named("learning-rate", "small")
     assert scaled.name == "learning-rate-scaled"
     assert scaled.cells() == LEARNING_RATE.cells()
-    assert scaled.cell_recipe(0).people == 50
+    assert scaled.cell_recipe(0).people == 40
     assert scaled.cell_recipe(0).gamma == PAPER.gamma
 
 
