@@ -1,0 +1,61 @@
+"""docker-compose.yml, without an engine: it follows the specification, and what it names is there."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from service.settings import Settings, variable
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docker-compose.yml").read_text()
+SERVICES = yaml.safe_load(TEXT)["services"]
+
+
+def test_it_follows_the_compose_specification() -> None:
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
+    checked = subprocess.run([*command, str(ROOT / "docker-compose.yml")], capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_the_example_sets_what_the_file_reads_and_agrees_with_its_defaults() -> None:
+    read = dict(re.findall(r"\$\{(\w+):-([^}]*)\}", TEXT))
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    assert dict(line.split("=", 1) for line in lines if line and not line.startswith("#")) == read
+
+
+def test_every_file_that_is_mounted_or_built_from_is_there() -> None:
+    for service in SERVICES.values():
+        for volume in service.get("volumes", []):
+            if volume.startswith("."):
+                assert (ROOT / volume.split(":")[0]).exists(), volume
+        if "build" in service:
+            assert (ROOT / service["build"]["dockerfile"]).is_file()
+
+
+def test_the_service_is_given_only_settings_that_it_knows() -> None:
+    known = {variable(name) for name in Settings.model_fields}
+    for name in ("reid", "reid-gpu"):
+        assert set(SERVICES[name]["environment"]) <= known
+
+
+def test_nothing_runs_with_more_rights_than_it_needs_or_without_a_bound() -> None:
+    for name, service in SERVICES.items():
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert "mem_limit" in service, name
+        for port in service.get("ports", []):
+            assert ":-127.0.0.1:" in port, f"{name}: published beyond loopback by default"
+        if "build" not in service:
+            assert re.search(r":v?\d+\.\d+\.\d+$", service["image"]), f"{name}: expected a pinned version"
+
+
+def test_grafana_finds_the_dashboard_where_it_is_mounted() -> None:
+    provider = yaml.safe_load((ROOT / "deploy/monitoring/grafana/dashboards/files.yaml").read_text())["providers"][0]
+    mounted = [volume.split(":")[1] for volume in SERVICES["grafana"]["volumes"]]
+    assert f"{provider['options']['path']}/reid.json" in mounted
+    source = yaml.safe_load((ROOT / "deploy/monitoring/grafana/datasources/prometheus.yaml").read_text())
+    assert source["datasources"][0]["url"] == "http://prometheus:9090"
+    assert "prometheus" in SERVICES
