@@ -51,3 +51,11 @@ class ClipTooLargeError(ClipError):
 
 class ClipFormatError(ClipError):
     """Not one of the accepted containers or codecs."""
+
+
+class DetectorError(ReidError):
+    """A detector that does not exist, cannot be read, or has another form than expected."""
+
+
+class SourceError(ReidError):
+    """A video, folder or stream that cannot be read."""

@@ -13,6 +13,7 @@ from reid import threads
 from reid.errors import ReidError
 from service import keys, remote
 from service.gallery.sqlite.keys import add_key, list_keys, open_keys, revoke_key
+from service.ingest.command import ingest
 from service.settings import Settings, load_settings, masked, variable
 
 EXIT_REFUSED = 2
@@ -43,7 +44,7 @@ keys_app = typer.Typer(
     Only a hash of each key is kept. A running service sees a new or a revoked key at its next request.""",
 )
 app.add_typer(keys_app, name="keys")
-for command in (remote.enrol, remote.query, remote.persons):
+for command in (remote.enrol, remote.query, remote.persons, ingest):
     app.command()(command)
 
 

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from reid.errors import ReidError
 from service import client
 from service.client import Client, ServiceError
 
@@ -31,7 +32,7 @@ def enrol(
     json: Json = False,
 ) -> None:
     """Enrol crops of one person, and print the sightings' ids."""
-    with _asking(url, key) as service:
+    with asking(url, key) as service:
         for file in files:
             call = client.enrol([file.read_bytes()], person_id=person, camera_id=camera, tracklet_id=tracklet)
             answer = service.send(call)
@@ -49,7 +50,7 @@ def query(
     json: Json = False,
 ) -> None:
     """Ask where else the person of these images was seen: all of them are one query."""
-    with _asking(url, key) as service:
+    with asking(url, key) as service:
         answer = service.send(
             client.search(
                 [file.read_bytes() for file in files],
@@ -82,7 +83,7 @@ def persons(
     json: Json = False,
 ) -> None:
     """List people and how many sightings there are of each."""
-    with _asking(url, key) as service:
+    with asking(url, key) as service:
         pages = service.pages(client.persons(tag=tag))
         if json:
             for page in pages:
@@ -96,11 +97,11 @@ def persons(
 
 
 @contextmanager
-def _asking(url: str, key: str | None) -> Iterator[Client]:
-    """A client; what it is refused becomes one line on stderr."""
+def asking(url: str, key: str | None) -> Iterator[Client]:
+    """A client; what it is refused, or what cannot be read, becomes one line on stderr."""
     try:
         with Client(url, key) as service:
             yield service
-    except (ServiceError, httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+    except (ReidError, ServiceError, httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         typer.echo(f"reid-service: {' '.join(str(error).split())}", err=True)
         raise typer.Exit(EXIT_REFUSED) from error

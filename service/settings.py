@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "REID_"
-OF_CLIENTS = ("REID_URL", "REID_KEY")  # of the commands that ask a running service
+OF_CLIENTS = ("REID_URL", "REID_KEY", "REID_DETECTOR")  # of the commands that ask a running service
 DEFAULT_STORE = "sqlite://gallery.sqlite"
 
 

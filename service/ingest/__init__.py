@@ -1,0 +1,1 @@
+"""Videos in, tracklets enrolled: `reid-service ingest`."""

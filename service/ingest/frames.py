@@ -1,0 +1,116 @@
+"""Frames of an operator's own videos and streams, some of them, with the time of each."""
+
+import hashlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from PIL import Image
+
+from reid.errors import SourceError
+
+VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".ts")
+_LIVE = ("rtsp://", "rtsps://", "http://", "https://")
+_HEAD_BYTES = 2**20
+_OPEN_S, _READ_S = 10.0, 30.0
+_LATE_S = 2.0
+
+
+@dataclass(frozen=True)
+class Frame:
+    """An RGB frame, `time_s` after the source began."""
+
+    image: Image.Image
+    time_s: float
+
+
+@dataclass(frozen=True)
+class Source:
+    """A video file, or a live stream. `began` is when its first frame was taken; `name` says which one it is."""
+
+    address: str
+    name: str
+    began: datetime
+    live: bool
+    duration_s: float | None
+
+    def frames(self, fps: float) -> Iterator[Frame]:
+        """At most `fps` frames a second, a live stream's as they come, those that would come too late left out.
+
+        Raises :class:`SourceError` when the source breaks off.
+        """
+        with _opened(self.address, live=self.live) as container:
+            origin, due_s, opened_s = None, 0.0, time.monotonic()
+            for frame in _decoded(container, self.address):
+                at_s = float(frame.time) if frame.time is not None else due_s
+                origin = at_s if origin is None else origin
+                since_s = at_s - origin
+                late = self.live and time.monotonic() - opened_s - since_s > _LATE_S
+                if since_s + 1e-6 < due_s or late:
+                    continue
+                due_s += (1 + (since_s - due_s) // (1 / fps)) / fps
+                yield Frame(frame.to_image(), since_s)  # type: ignore[no-untyped-call] # PyAV types half of itself
+
+
+def sources_of(given: str, began: datetime | None) -> list[Source]:
+    """The sources that an operator names: a video, a folder of videos (by name), or the address of a stream.
+
+    A file began at `began`, or its length before it was last written to, as recorders leave it. Raises
+    :class:`SourceError` for what is not there or holds no video.
+    """
+    if given.startswith(_LIVE):
+        start = datetime.now(UTC)
+        return [Source(given, f"live-{start:%Y%m%dT%H%M%SZ}", start, live=True, duration_s=None)]
+    path = Path(given)
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in VIDEO_SUFFIXES and file.is_file())
+        if not files:
+            raise SourceError(f"{path}: expected videos ({', '.join(VIDEO_SUFFIXES)}), got none")
+        if began is not None and len(files) > 1:
+            raise SourceError(f"{path}: expected one video for one beginning, got {len(files)} videos")
+        return [_file(file, began) for file in files]
+    if not path.is_file():
+        raise SourceError(f"expected a video, a folder or a stream ({', '.join(_LIVE)}…), got {given!r}")
+    return [_file(path, began)]
+
+
+def _file(path: Path, began: datetime | None) -> Source:
+    with _opened(str(path), live=False) as container:
+        duration_s = None if container.duration is None else container.duration / av.time_base
+    with path.open("rb") as file:
+        head = hashlib.sha256(file.read(_HEAD_BYTES))
+    status = path.stat()
+    head.update(str(status.st_size).encode())
+    if began is None:
+        began = datetime.fromtimestamp(status.st_mtime, UTC) - timedelta(seconds=duration_s or 0)
+    return Source(str(path), f"{path.stem[:40]}-{head.hexdigest()[:12]}", began, live=False, duration_s=duration_s)
+
+
+def _opened(address: str, *, live: bool) -> InputContainer:
+    options = {"rtsp_transport": "tcp"} if address.startswith("rtsp") else {}
+    try:
+        container = av.open(address, options=options, timeout=(_OPEN_S, _READ_S) if live else None)
+    except (av.error.FFmpegError, OSError) as error:
+        raise SourceError(f"{_shown(address)}: expected a video, got: {error.strerror or error}") from error
+    if not container.streams.video:
+        container.close()
+        raise SourceError(f"{_shown(address)}: expected a video, got no pictures")
+    container.streams.video[0].thread_type = "AUTO"
+    return container
+
+
+def _decoded(container: InputContainer, address: str) -> Iterator[av.VideoFrame]:
+    try:
+        yield from container.decode(video=0)
+    except (av.error.FFmpegError, OSError) as error:
+        raise SourceError(f"{_shown(address)}: broke off: {error.strerror or error}") from error
+
+
+def _shown(address: str) -> str:
+    """An address without the name and password in it."""
+    scheme, there, rest = address.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}" if there else address

@@ -1,0 +1,133 @@
+"""`reid-service ingest` against a real service, with a detector whose answer is known."""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from reid.errors import SourceError
+from service import client
+from service.cli import app
+from service.client import Client
+from service.ingest.frames import Frame, sources_of
+from service.ingest.tracklets import BestCrop, Tracklet
+from tests.clips.corpus import clip, sound
+from tests.detection.conftest import Rows, write_detector
+
+PERSON = (0.0, 1.0, 0.9, 0.25, 0.1, 0.6, 0.9)
+BEGAN = "2026-03-01T12:00:00"
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Path:
+    path = tmp_path / "door.mp4"
+    path.write_bytes(clip(frames=30, rate=10, size=(96, 64)))
+    return path
+
+
+@pytest.fixture
+def ingest(service, tmp_path: Path) -> Callable[..., str]:
+    """Run the command; what it printed."""
+
+    def run(source: Path | str, *arguments: str, rows: Rows = [PERSON], code: int = 0) -> str:  # noqa: B006 - not changed
+        detector = write_detector(tmp_path / "detector.onnx", rows)
+        key = service.client.headers["X-API-Key"]
+        given = ["--camera", "door", "--detector", str(detector), "--url", str(service.client.base_url), "--key", key]
+        result = CliRunner().invoke(app, ["ingest", str(source), *given, *arguments])
+        assert result.exit_code == code, result.output
+        return result.output
+
+    return run
+
+
+def test_a_person_in_a_video_becomes_one_tracklet_of_a_few_crops(service, ingest, video, tmp_path) -> None:
+    said = ingest(video, "--began", BEGAN, "--crops", "3", "--sheet", str(tmp_path / "sheet.jpg"))
+    assert "3 sightings enrolled on camera door" in said
+    sightings = service.get("/v1/sightings")["sightings"]
+    assert {(one["camera_id"], one["person_id"]) for one in sightings} == {("door", None)}
+    (tracklet,) = {one["tracklet_id"] for one in sightings}
+    assert re.fullmatch(r"door-[0-9a-f]{12}-0", tracklet)
+    times = sorted(datetime.fromisoformat(one["captured_at"]) for one in sightings)
+    began = datetime.fromisoformat(BEGAN).replace(tzinfo=UTC)
+    assert began <= times[0] < times[-1] <= began + timedelta(seconds=3)
+    assert all(later - earlier >= timedelta(seconds=0.5) for earlier, later in pairwise(times))
+    with Image.open(tmp_path / "sheet.jpg") as sheet:
+        assert sheet.size == (130 + 3 * 80, 160)
+
+
+def test_the_same_command_again_enrols_nothing_twice(service, ingest, video) -> None:
+    ingest(video)
+    before = service.get("/v1/sightings")["sightings"]
+    ingest(video)
+    assert service.get("/v1/sightings")["sightings"] == before
+
+
+def test_a_tracklet_is_searched_for_by_its_id(service, ingest, video) -> None:
+    ingest(video)
+    tracklet = service.get("/v1/sightings")["sightings"][0]["tracklet_id"]
+    with Client(str(service.client.base_url), service.client.headers["X-API-Key"]) as reid:
+        (result,) = reid.send(client.search(queries=[{"tracklet_id": tracklet}])).results
+    assert result.searched == 0  # nobody else was seen
+
+
+def test_a_box_that_no_second_frame_confirms_is_nobody(service, ingest, tmp_path) -> None:
+    path = tmp_path / "short.mp4"
+    path.write_bytes(clip(frames=2, size=(96, 64)))
+    assert "0 sightings enrolled" in ingest(path)
+    assert service.get("/v1/sightings")["sightings"] == []
+
+
+def test_a_folder_is_read_video_by_video(service, ingest, video) -> None:
+    (video.parent / "more").mkdir()
+    (video.parent / "more" / "yard.mkv").write_bytes(clip(frames=20, size=(96, 64), container="matroska"))
+    ingest(video.parent)
+    names = {one["tracklet_id"].split("-")[0] for one in service.get("/v1/sightings")["sightings"]}
+    assert names == {"door", "yard"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("nothing.mp4", None, "expected a video, a folder or a stream"),
+        ("text.mp4", b"no video at all", "expected a video, got"),
+        ("sound.mkv", sound(), "expected a video, got no pictures"),
+    ],
+)
+def test_what_is_no_video_is_refused_in_one_line(ingest, tmp_path, name, content, message) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    assert message in ingest(tmp_path / name, code=2)
+
+
+def test_a_folder_without_videos_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="expected videos"):
+        sources_of(str(tmp_path), None)
+
+
+def test_a_streams_password_is_not_shown() -> None:
+    (stream,) = sources_of("rtsp://admin:secret@127.0.0.1:1/stream", None)
+    with pytest.raises(SourceError, match=r"^rtsp://127\.0\.0\.1:1/stream: expected a video") as refused:
+        next(stream.frames(5))
+    assert "secret" not in str(refused.value)
+    assert "secret" not in stream.name
+
+
+def test_frames_are_as_many_a_second_as_asked(video: Path) -> None:
+    (source,) = sources_of(str(video), None)
+    times = [round(frame.time_s, 3) for frame in source.frames(2)]
+    assert times == [0.0, 0.5, 1.0, 1.5, 2.0, 2.5]
+    assert isinstance(next(source.frames(2)), Frame)
+
+
+def test_the_best_crops_are_kept_apart() -> None:
+    tracklet = Tracklet(0, [])
+    offered = [(0.0, 1), (0.2, 5), (0.4, 3), (1.0, 4), (2.0, 2), (3.0, 9)]
+    for time_s, quality in offered:
+        tracklet.offer(BestCrop(Image.new("RGB", (8, 8)), time_s, quality), most=3)
+    assert [(crop.time_s, crop.quality) for crop in tracklet.crops] == [(0.2, 5), (1.0, 4), (3.0, 9)]
+    assert tracklet.frames == 6
