@@ -18,7 +18,7 @@ def write_sheet(path: Path, tracklets: Sequence[Tracklet], crops_each: int) -> N
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
     for row, tracklet in enumerate(tracklets):
         first, last = tracklet.crops[0].time_s, tracklet.crops[-1].time_s
-        label = f"{tracklet.number}\n{first:.1f}–{last:.1f} s\n{tracklet.frames} frames"
+        label = f"{tracklet.number}\n{first:.1f} - {last:.1f} s\n{tracklet.frames} frames"  # its font has no dash
         draw.multiline_text((6, row * height + 8), label, fill="black", font=font)
         for column, crop in enumerate(tracklet.crops):
             small = crop.image.copy()

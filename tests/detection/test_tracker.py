@@ -27,6 +27,12 @@ def test_the_largest_overlap_is_given_first() -> None:
     assert tracks(tracker, 0.2, box(8), box(9)) == {8: 0, 9: 1}  # both overlap the second most, 9 more so
 
 
+def test_somebody_who_runs_is_followed_by_where_they_were_going() -> None:
+    tracker = IouTracker()
+    for number, left in enumerate((0, 5, 12, 22, 33, 44)):  # in the end by more than a box's width a frame
+        assert tracks(tracker, number * 0.2, box(left)) == {left: 0}
+
+
 def test_a_gap_that_is_too_long_ends_a_track() -> None:
     tracker = IouTracker(max_gap_s=1.0)
     tracks(tracker, 0.0, box(0))
