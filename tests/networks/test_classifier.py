@@ -56,3 +56,19 @@ def test_mobilenet_has_the_labels_and_the_width_asked_for() -> None:
 def test_arguments_that_make_no_network_are_refused(arguments: tuple[object, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ClassifierArguments(*arguments)  # type: ignore[arg-type]
+
+
+def test_mobilenets_statistics_follow_within_a_short_training() -> None:
+    """After 60 steps on one kind of image, what serves gives what training gave."""
+    torch.manual_seed(0)
+    network = ClassifierNetwork(ClassifierArguments("mobilenet_v3_large", num_labels=3))
+    images = torch.rand(16, 3, 64, 64) * 4 + 2
+    with torch.no_grad():
+        for _ in range(60):
+            network(images)
+        norm = next(module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d))
+        seen: list[torch.Tensor] = []
+        norm.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+        network(images)
+    assert norm.running_mean is not None
+    assert torch.allclose(norm.running_mean, seen[0].mean((0, 2, 3)), rtol=0.02, atol=1e-3)
