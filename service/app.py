@@ -28,7 +28,9 @@ def create_app(core: Core) -> FastAPI:
     )
     app.state.core = core
     # The last one added is the outermost.
-    app.add_middleware(BodyLimit, max_bytes=core.settings.max_body_bytes)
+    app.add_middleware(
+        BodyLimit, max_bytes=core.settings.max_body_bytes, max_archive_bytes=core.settings.max_archive_bytes
+    )
     if core.settings.auth == "off":
         app.add_middleware(LoopbackOnly)
     app.add_middleware(SafeAnswers)

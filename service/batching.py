@@ -18,6 +18,7 @@ from PIL import Image
 from reid.transforms import PreprocessConfig
 from service.admission import Admission, Ticket
 from service.decoding import Decoders
+from service.gallery.errors import BundleChangedError
 from service.metrics import Metrics
 from service.problems import DeadlineError
 
@@ -94,13 +95,16 @@ class ModelQueue:
     async def compute(self, images: Sequence[Image.Image], ticket: Ticket) -> NDArray[np.float32]:
         """RGB images (N ≥ 1), whose `ticket` has begun → (N, K) float32 rows.
 
-        Raises DeadlineError where the time ran out in spite of all. A caller that is cancelled takes its images along.
+        Raises DeadlineError where the time ran out in spite of all, BundleChangedError once the queue is closed: there
+        is another model then. A caller that is cancelled takes its images along.
         """
         try:
             async with asyncio.timeout(ticket.left_s):
                 pixels = await self.decoders.run(self._preprocess.stack, images)
                 request = _Request(pixels, ticket)
                 with self._changing:
+                    if self._closed:
+                        raise BundleChangedError("expected the model in force, got one that was replaced: ask again")
                     self._waiting.extend((request, position) for position in range(len(images)))
                     self._changing.notify()
                 return await asyncio.wrap_future(request.future)

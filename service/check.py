@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 
 from reid.errors import ReidError
 from reid.predictors import Embedder
+from service.bundles import folder_to_serve
 from service.gallery.errors import HomeError
 from service.gallery.home import is_held
 from service.gallery.sqlite.keys import list_keys
@@ -37,7 +38,7 @@ def _fault_of(check: Callable[[Settings], None], settings: Settings) -> list[str
 
 
 def _check_bundle(settings: Settings) -> None:
-    embedder = Embedder.load(settings.bundle, settings.device)
+    embedder = Embedder.load(folder_to_serve(settings), settings.device)
     with _store(settings) as connection:
         if connection is not None:
             missing, total = Reading(connection).sightings_without_vector(embedder.bundle_id)

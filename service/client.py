@@ -7,13 +7,14 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, Self, TypeVar
+from typing import IO, Any, Generic, Self, TypeVar
 from urllib.parse import quote
 
 import httpx
 from pydantic import BaseModel
 
 from service.fields import PageAnswer
+from service.gallery.sqlite.jobs import OPEN
 from service.keys import HEADER
 from service.schemas.classifiers import ClassifiersAnswer, ClassifyAnswer
 from service.schemas.evaluations import EvaluationIn
@@ -26,7 +27,10 @@ from service.schemas.sightings import DeletedAnswer, EnrolAnswer, SightingAnswer
 DEFAULT_URL = "http://127.0.0.1:8000"
 _TRIED_AGAIN = (429, 503, 504)
 _LONGEST_PAUSE_S = 30.0
-_SEARCH = "/v1/search"
+_SEARCH, _IMPORT = "/v1/search", "/v1/import"
+_UPLOADED = {"Content-Type": "application/zstd"}
+_UPLOAD_TIMEOUT = httpx.Timeout(60.0, read=3600.0)  # an archive is read to its end before the answer comes
+_PIECE_BYTES = 2**20
 
 
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -157,10 +161,25 @@ def models() -> Call[ModelsAnswer]:
     return Call(ModelsAnswer, "GET", "/v1/models")
 
 
+def activate(bundle_id: str) -> Call[JobAnswer]:
+    """Put a bundle on disk in force: a job."""
+    return Call(JobAnswer, "POST", "/v1/models/activate", json={"bundle_id": bundle_id}, headers=_once())
+
+
+def roll_back() -> Call[JobAnswer]:
+    """Put the bundle in force that was before: a job."""
+    return Call(JobAnswer, "POST", "/v1/models/rollback", headers=_once())
+
+
 def evaluate(asked: EvaluationIn | None = None) -> Call[JobAnswer]:
     """Start an evaluation of the live gallery: a job."""
     body = (asked or EvaluationIn()).model_dump(mode="json", exclude_unset=True)
     return Call(JobAnswer, "POST", "/v1/evaluations", json=body, headers=_once())
+
+
+def export() -> Call[JobAnswer]:
+    """Start to write the whole gallery into one file: a job; :meth:`Client.download` fetches the file."""
+    return Call(JobAnswer, "POST", "/v1/export", headers=_once())
 
 
 def jobs(**query: Any) -> Call[JobsAnswer]:
@@ -176,6 +195,9 @@ def job(job_id: str) -> Call[JobAnswer]:
 def remove_job(job_id: str) -> Call[JobRemovedAnswer]:
     """Cancel a job, or forget one that has ended."""
     return Call(JobRemovedAnswer, "DELETE", f"/v1/jobs/{_quoted(job_id)}")
+
+
+_IMPORTED = Call(JobAnswer, "POST", _IMPORT)
 
 
 class Client:
@@ -213,6 +235,27 @@ class Client:
         while answer.next_cursor is not None:
             answer = self.send(call.after(answer.next_cursor))
             yield answer
+
+    def finished(self, job: JobAnswer, every_s: float = 0.5) -> JobAnswer:
+        """The job once it has ended, however it did."""
+        while job.state in OPEN:
+            time.sleep(every_s)
+            job = self.send(_job_again(job))
+        return job
+
+    def download(self, job_id: str, file: IO[bytes]) -> None:
+        """Write what an export wrote into `file`, a piece at a time. Not tried again: a part may be written."""
+        with self._http.stream("GET", _archive_of(job_id)) as answer:
+            if not answer.is_success:
+                answer.read()
+            _check(answer)
+            for piece in answer.iter_bytes():
+                file.write(piece)
+
+    def upload(self, file: IO[bytes]) -> JobAnswer:
+        """Send an archive to be imported, a piece at a time: the job. Not tried again, but to send it twice is safe."""
+        answer = self._http.post(_IMPORT, content=_pieces(file), headers=_UPLOADED, timeout=_UPLOAD_TIMEOUT)
+        return _read(_IMPORTED, answer)
 
     def close(self) -> None:
         """Let the connections go."""
@@ -258,6 +301,32 @@ class AsyncClient:
             answer = await self.send(call.after(answer.next_cursor))
             yield answer
 
+    async def finished(self, job: JobAnswer, every_s: float = 0.5) -> JobAnswer:
+        """As :meth:`Client.finished`."""
+        while job.state in OPEN:
+            await asyncio.sleep(every_s)
+            job = await self.send(_job_again(job))
+        return job
+
+    async def download(self, job_id: str, file: IO[bytes]) -> None:
+        """As :meth:`Client.download`."""
+        async with self._http.stream("GET", _archive_of(job_id)) as answer:
+            if not answer.is_success:
+                await answer.aread()
+            _check(answer)
+            async for piece in answer.aiter_bytes():
+                await asyncio.to_thread(file.write, piece)
+
+    async def upload(self, file: IO[bytes]) -> JobAnswer:
+        """As :meth:`Client.upload`."""
+
+        async def pieces() -> AsyncIterator[bytes]:
+            while piece := await asyncio.to_thread(file.read, _PIECE_BYTES):
+                yield piece
+
+        answer = await self._http.post(_IMPORT, content=pieces(), headers=_UPLOADED, timeout=_UPLOAD_TIMEOUT)
+        return _read(_IMPORTED, answer)
+
     async def close(self) -> None:
         """Let the connections go."""
         await self._http.aclose()
@@ -298,9 +367,28 @@ def _pause_s(answer: httpx.Response) -> float:
     return min(float(given) if given.isdigit() else 1.0, _LONGEST_PAUSE_S)
 
 
+def _job_again(one: JobAnswer) -> Call[JobAnswer]:
+    return job(one.job_id)
+
+
+def _archive_of(job_id: str) -> str:
+    return f"/v1/export/{_quoted(job_id)}/archive"
+
+
+def _pieces(file: IO[bytes]) -> Iterator[bytes]:
+    while piece := file.read(_PIECE_BYTES):
+        yield piece
+
+
 def _read(call: Call[Answer], answer: httpx.Response) -> Answer:
+    _check(answer)
+    return call.answer.model_validate_json(answer.content)
+
+
+def _check(answer: httpx.Response) -> None:
+    """Raise ServiceError for a refusal, which must have been read."""
     if answer.is_success:
-        return call.answer.model_validate_json(answer.content)
+        return
     request_id = answer.headers.get("X-Request-Id", "unknown")
     try:
         problem = answer.json()

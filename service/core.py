@@ -1,17 +1,13 @@
-"""What the routes stand on: settings, gallery, model, calibration, jobs, events; opened and closed together."""
+"""What the routes stand on: settings, gallery, models, jobs, events; opened and closed together."""
 
 import threading
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
 from reid.predictors import Embedder
+from service.activation import activation_of
 from service.admission import Admission
-from service.batching import ModelQueue
-from service.calibration import Calibrations
+from service.bundles import folder_to_serve
 from service.classifiers import Classifiers
 from service.decoding import Decoders
 from service.evaluation.job import evaluation_of
@@ -21,7 +17,9 @@ from service.gallery.retention import RetentionRunner
 from service.jobs import JobRunner, Kind
 from service.limits import RateLimit
 from service.metrics import Metrics
+from service.models import Model, Models
 from service.settings import Settings
+from service.transfers import export_of, import_into
 from service.webhooks.courier import Couriers
 
 
@@ -31,10 +29,8 @@ class Core:
 
     settings: Settings
     gallery: Gallery
-    embedder: Embedder
-    model: ModelQueue
+    models: Models
     classifiers: Classifiers
-    calibrations: Calibrations
     jobs: JobRunner
     feed: ChangeFeed
     couriers: Couriers
@@ -49,7 +45,7 @@ class Core:
 
         Raises BundleError, HomeError, or ValueError for a device that is not there.
         """
-        return cls.over(settings, Embedder.load(settings.bundle, settings.device))
+        return cls.over(settings, Embedder.load(folder_to_serve(settings), settings.device))
 
     @classmethod
     def over(cls, settings: Settings, embedder: Embedder) -> "Core":
@@ -60,12 +56,17 @@ class Core:
             metrics = Metrics()
             decoders = Decoders()
             opened.callback(decoders.close)
-            model = _model_queue(embedder, decoders, metrics, settings.deadline_s)
-            opened.callback(model.close)
+            models = Models(settings, gallery, embedder, decoders, metrics)
+            opened.callback(models.close)
             classifiers = Classifiers(settings.home, settings.device, decoders, metrics, settings.deadline_s)
             opened.callback(classifiers.close)
-            calibrations = Calibrations(gallery, embedder.bundle)
-            jobs = JobRunner(gallery, {"evaluate": Kind("read", evaluation_of(gallery))})
+            kinds = {
+                "evaluate": Kind("read", evaluation_of(gallery)),
+                "activate": Kind("admin", activation_of(models)),
+                "export": Kind("admin", export_of(gallery)),
+                "import": Kind("admin", import_into(gallery)),
+            }
+            jobs = JobRunner(gallery, kinds)
             opened.callback(jobs.close)
             feed = ChangeFeed(gallery)
             opened.callback(feed.close)
@@ -73,14 +74,12 @@ class Core:
             opened.callback(couriers.close)
             opened.callback(RetentionRunner(gallery).close)
             limit = RateLimit(settings.requests_per_minute)
-            _watch(metrics, gallery, model)
+            _watch(metrics, gallery, models)
             return cls(
                 settings,
                 gallery,
-                embedder,
-                model,
+                models,
                 classifiers,
-                calibrations,
                 jobs,
                 feed,
                 couriers,
@@ -89,10 +88,15 @@ class Core:
                 opened.pop_all(),
             )
 
+    @property
+    def model(self) -> Model:
+        """The embedding model in force just now."""
+        return self.models.current
+
     def admission_of(self, template: str, path: str) -> Admission | None:
         """Who lets requests for a model in: the one that this path leads to, if it is loaded."""
         if not template.endswith("{name}"):
-            return self.model.admission
+            return self.model.queue.admission
         classifier = self.classifiers.loaded(path.rpartition("/")[2])
         return None if classifier is None else classifier.queue.admission
 
@@ -101,20 +105,11 @@ class Core:
         self._opened.close()
 
 
-def _model_queue(embedder: Embedder, decoders: Decoders, metrics: Metrics, deadline_s: float) -> ModelQueue:
-    def embed(pixels: torch.Tensor) -> NDArray[np.float32]:
-        return embedder.embed_pixels(pixels)
-
-    queue = ModelQueue(embedder.bundle.preprocess, embed, decoders, metrics, deadline_s)
-    queue.warm_up()
-    return queue
-
-
-def _watch(metrics: Metrics, gallery: Gallery, model: ModelQueue) -> None:
+def _watch(metrics: Metrics, gallery: Gallery, models: Models) -> None:
     def pending() -> float:
         return float(bool(gallery.pending))
 
-    metrics.watch("reid_model_waiting_images", "images that wait for the model", lambda: model.waiting)
+    metrics.watch("reid_model_waiting_images", "images that wait for the model", lambda: models.current.queue.waiting)
     metrics.watch("reid_sightings_indexed", "sightings that a search looks at", lambda: gallery.sightings_indexed)
     metrics.watch("reid_change", "number of the last change", lambda: gallery.change)
     metrics.watch("reid_erasure_pending", "1 while something erased is not gone from the disk", pending)

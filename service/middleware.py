@@ -25,6 +25,7 @@ from service.settings import is_loopback
 _LOG = logging.getLogger("service.access")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 BODY_S = 30.0
+ARCHIVES = "/v1/import"  # where bodies are files, and go to the disk as they come
 _FORWARDING = ("forwarded", "x-real-ip", "via")
 
 
@@ -120,12 +121,14 @@ class LoopbackOnly:
 class BodyLimit:
     """Refuse a body of more than `max_bytes`: by its Content-Length before it is read, else as soon as it is.
 
-    One that does not come to its end in time is refused too: within BODY_S, or the time that a model's request has.
+    One that does not come to its end in time is refused too: within BODY_S, or the time that a model's request has. An
+    archive may have `max_archive_bytes`, and as long as it likes while it keeps coming.
     """
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, max_bytes: int, max_archive_bytes: int) -> None:
         self.app = app
         self.max_bytes = max_bytes
+        self.max_archive_bytes = max_archive_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
@@ -133,8 +136,10 @@ class BodyLimit:
             await self.app(scope, receive, send)
             return
         announced = Headers(scope=scope).get("content-length", "0")
-        if not announced.isascii() or not announced.isdigit() or int(announced[:20]) > self.max_bytes:
-            refusal = self._refusal(f"a Content-Length of {announced[:20]}")
+        is_archive = scope["path"] == ARCHIVES
+        max_bytes = self.max_archive_bytes if is_archive else self.max_bytes
+        if not announced.isascii() or not announced.isdigit() or int(announced[:20]) > max_bytes:
+            refusal = _too_large(max_bytes, f"a Content-Length of {announced[:20]}")
             await problem_response(problem_of(refusal), str(refusal), scope)(scope, receive, send)
             return
         received, more = 0, True
@@ -142,7 +147,7 @@ class BodyLimit:
         until_s = time.monotonic() + (BODY_S if ticket is None else min(BODY_S, ticket.left_s))
 
         async def counted() -> Message:
-            nonlocal received, more
+            nonlocal received, more, until_s
             try:
                 async with asyncio.timeout(until_s - time.monotonic() if more else None):
                     message = await receive()
@@ -150,14 +155,17 @@ class BodyLimit:
                 raise BodyTimeoutError("expected the body to come to its end in time, got only a part") from error
             more = message.get("more_body", False)
             received += len(message.get("body", b""))
-            if received > self.max_bytes:
-                raise self._refusal("more")
+            if received > max_bytes:
+                raise _too_large(max_bytes, "more")
+            if is_archive:
+                until_s = time.monotonic() + BODY_S
             return message
 
         await self.app(scope, counted, send)
 
-    def _refusal(self, got: str) -> ReidError:
-        return BodyTooLargeError(f"expected at most {self.max_bytes} bytes, got {got}")
+
+def _too_large(max_bytes: int, got: str) -> ReidError:
+    return BodyTooLargeError(f"expected at most {max_bytes} bytes, got {got}")
 
 
 def request_id_of(scope: Scope) -> str:

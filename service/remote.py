@@ -1,5 +1,6 @@
-"""The commands of `reid-service` that ask a running service: enrol, query, persons."""
+"""The commands of `reid-service` that ask a running service: enrol, query, persons, export, import."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from rich.table import Table
 from reid.errors import ReidError
 from service import client
 from service.client import Client, ServiceError
+from service.schemas.jobs import JobAnswer
 
 EXIT_REFUSED = 2
 
@@ -94,6 +96,54 @@ def persons(
             for one in page.persons:
                 table.add_row(one.person_id, one.name or "", str(one.sightings), ", ".join(one.tags))
     Console().print(table)
+
+
+def export(
+    file: Annotated[Path, typer.Argument(help="The file to write; it is replaced once the new one is whole.")],
+    url: Url = client.DEFAULT_URL,
+    key: Key = None,
+) -> None:
+    """Write the whole gallery into one file: images, vectors, people. Needs the scope admin."""
+    with _asking(url, key) as service:
+        done = _done(service, service.send(client.export()))
+        part = file.with_name(f"{file.name}.part")
+        try:
+            with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
+                service.download(done.job_id, out)
+            part.replace(file)
+        finally:
+            part.unlink(missing_ok=True)
+        service.send(client.remove_job(done.job_id))  # it was fetched: no second copy of everybody stays
+        assert done.result is not None
+        typer.echo(f"{done.result['sightings']} sightings, {done.result['bytes']} bytes")
+
+
+def take_in(
+    file: Annotated[Path, typer.Argument(help="What `export` wrote.")],
+    url: Url = client.DEFAULT_URL,
+    key: Key = None,
+) -> None:
+    """Take in a file that `export` wrote. What is here already stays; who was erased stays erased. Needs admin.
+
+    The file is checked to its end before anything of it is kept. An import that was cut short is simply begun again.
+    """
+    with _asking(url, key) as service:
+        with file.open("rb") as archive:
+            job = service.upload(archive)
+        result = _done(service, job).result
+        assert result is not None
+        typer.echo(
+            f"{result['persons']} people and {result['sightings']} sightings are new, {result['known']} sightings were"
+            f" here already, {result['erased']} were erased here and stay so"
+        )
+
+
+def _done(service: Client, job: JobAnswer) -> JobAnswer:
+    """The job once it is done; raises OSError with the reason of one that is not."""
+    ended = service.finished(job)
+    if ended.state != "done":
+        raise OSError(f"expected the job {ended.job_id} to be done, got it {ended.state}: {ended.reason}")
+    return ended
 
 
 @contextmanager

@@ -28,13 +28,16 @@ class Settings(BaseSettings):
     home: Path = Field(default=Path("~/.local/share/reid"), description="folder of all that the service writes")
     store: str = Field(default=DEFAULT_STORE, description="records: sqlite://FILE, FILE taken inside REID_HOME")
     index: Literal["faiss://"] = Field(default="faiss://", description="vectors: faiss:// (in memory)")
-    bundle: str | None = Field(default=None, description="bundle folder or name (default: the one shipped)")
+    bundle: str | None = Field(
+        default=None, description="of a new gallery: bundle folder or name (default: the one shipped)"
+    )
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1 …")
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8000, ge=1, le=65535, description="port to listen on")
     auth: Literal["keys", "off"] = Field(default="keys", description="keys, or off: then loopback only")
     datasets: Path | None = Field(default=None, description="accepted and ignored: for the trainer and the demo")
     max_body_bytes: int = Field(default=32 * 2**20, ge=1024, description="largest request body")
+    max_archive_bytes: int = Field(default=2**36, ge=1024, description="largest archive to import")
     webhooks: Literal["public", "private"] = Field(
         default="public", description="public, or private: then webhooks may call inner addresses too, and plain http"
     )

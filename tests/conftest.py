@@ -28,14 +28,18 @@ from reid.transforms import PreprocessConfig
 @pytest.fixture(scope="session")
 def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle folder with an untrained 32-d ResNet-18 for 64 × 32 crops, calibrated on random vectors."""
-    folder = tmp_path_factory.mktemp("bundles") / "tiny"
-    torch.manual_seed(0)
+    return write_tiny(tmp_path_factory.mktemp("bundles") / "tiny")
+
+
+def write_tiny(folder: Path, seed: int = 0) -> Path:
+    """Write what :func:`tiny_bundle` is to `folder`; each seed has other weights, and so another id."""
+    torch.manual_seed(seed)
     arguments = EmbeddingArguments(backbone="resnet18", last_stride=1, head="linear", embedding_size=32)
     write_bundle(
         folder,
         EmbeddingNetwork(arguments),
         Bundle(
-            name="tiny",
+            name=folder.name,
             network=arguments,
             preprocess=PreprocessConfig(height_px=64, width_px=32),
             licence="none: untrained",
@@ -46,7 +50,7 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
             calibration=random_calibration(),
             kind=EMBEDDING.name,
         ),
-        "# tiny\n\nUntrained; for tests.\n",
+        f"# {folder.name}\n\nUntrained; for tests.\n",
     )
     return folder
 

@@ -11,6 +11,7 @@ from service.gallery.errors import NotFoundError
 from service.gallery.filters import Filter
 from service.gallery.gallery import Gallery
 from service.gallery.records import Actor
+from service.gallery.sqlite import activations
 from service.gallery.sqlite.labels import labels_of
 from service.problems import EvaluationError
 
@@ -85,10 +86,10 @@ def take_snapshot(gallery: Gallery, actor: Actor, wanted: Filter) -> Snapshot:
 
     Raises EvaluationError where that is nothing.
     """
-    bundle_id, dimension = gallery.bundle_id, gallery.dimension
     with gallery.reading(actor) as reading:
+        in_force = activations.current(reading)
         labels = {label.row: label for label in labels_of(reading, wanted)}
-        rows, vectors = reading.vectors(np.array(list(labels), np.int64), bundle_id, dimension)
+        rows, vectors = reading.vectors(np.array(list(labels), np.int64), in_force.bundle_id, in_force.dimension)
         change = reading.change()
     if not len(rows):
         raise EvaluationError("expected sightings that the active bundle embedded, got none")
@@ -99,7 +100,7 @@ def take_snapshot(gallery: Gallery, actor: Actor, wanted: Filter) -> Snapshot:
     cameras, camids = _numbered([label.camera_id or NO_CAMERA for label in kept])
     tracklets = _numbered([label.tracklet_id for label in kept])[1]
     return Snapshot(
-        bundle_id=bundle_id,
+        bundle_id=in_force.bundle_id,
         change=change,
         vectors=unit,
         labels=PeopleLabels(pids, camids, tracklets),

@@ -30,7 +30,13 @@ class Models(Ledger):
             return activations.current(reading)
 
     def activate(
-        self, actor: Actor, bundle_id: str, dimension: int, embed: Embed, progress: Progress
+        self,
+        actor: Actor,
+        bundle_id: str,
+        dimension: int,
+        embed: Embed,
+        progress: Progress,
+        check: Callable[[Reading], None] = lambda _: None,
     ) -> Written[Activation]:
         """Search with another bundle, once every sighting has a vector of it; until then, nothing changes.
 
@@ -38,10 +44,10 @@ class Models(Ledger):
         to go back is to activate the bundle before, which embeds only what came since. What was embedded is kept
         whatever happens, so a change that was cut short is simply begun again.
 
-        The switch is one transaction. Crops and queries embedded just before get a BundleChangedError just after.
-        Raises ForbiddenError for an actor limited to cameras, ConflictError while another change goes on or if the
-        bundle left vectors of another length, VectorError if `embed` gives no unit vectors, DamageError for a crop
-        that cannot be read, and whatever `progress` raises.
+        The switch is one transaction, in which `check` may still raise to prevent it. Crops and queries embedded just
+        before get a BundleChangedError just after. Raises ForbiddenError for an actor limited to cameras, ConflictError
+        while another change goes on or if the bundle left vectors of another length, VectorError if `embed` gives no
+        unit vectors, DamageError for a crop that cannot be read, and whatever `progress` and `check` raise.
         """
         actor.check_unlimited("change the model")
         with self._preparing_alone():
@@ -53,7 +59,7 @@ class Models(Ledger):
                 self._embed_missing(bundle_id, dimension, embed, progress)
                 self._load_into(prepared)
                 try:
-                    return self._write(actor, "activate", partial(_switch, to=prepared))
+                    return self._write(actor, "activate", partial(_switch, to=prepared, check=check))
                 except NotEmbeddedError:  # of sightings that came meanwhile: once more
                     continue
 
@@ -125,7 +131,8 @@ def _catch_up(reading: Reading, prepared: Active, before_row: int | None = None)
             return
 
 
-def _switch(writing: Writing, to: Active) -> Effect[Activation]:
+def _switch(writing: Writing, to: Active, check: Callable[[Reading], None]) -> Effect[Activation]:
+    check(writing)
     if writing.sightings_to_embed(to.bundle_id, to.index.last_id, 1):
         raise NotEmbeddedError("expected every sighting to have a vector of the new bundle, got one without")
     _catch_up(writing, to)

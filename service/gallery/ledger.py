@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid.search import Device, ExactIndex
+from service.gallery.archives import ArchiveFiles
 from service.gallery.crops import CropFiles
 from service.gallery.erased import ErasedFile
 from service.gallery.errors import ChangeNotReachedError, HomeError, NotFoundError
 from service.gallery.home import Home
 from service.gallery.records import Actor, Once, Sighting, T, Written
-from service.gallery.sqlite import SqliteStore, activations
+from service.gallery.sqlite import SqliteStore, activations, jobs
 from service.gallery.sqlite.reading import Reading
 from service.gallery.sqlite.writing import Writing
 from service.gallery.vectors import are_unit
@@ -88,7 +89,8 @@ class Ledger:
             opened.callback(self._home.close)
             self._crops = CropFiles(home / "crops")
             self._erased = ErasedFile(home / "erased")
-            self._store = SqliteStore(store_path, self._retire)
+            self.archives = ArchiveFiles(home / "archives")
+            self._store = SqliteStore(store_path, self._follow_erasure)
             opened.callback(self._store.close)
             self._load()
             self._apply_tombstones()
@@ -116,18 +118,13 @@ class Ledger:
 
     @property
     def pending(self) -> tuple[str, ...]:
-        """What of the erasures so far is not yet done on the disk: "crops", "tombstones", "database"."""
+        """What of the erasures so far is not yet done on the disk: "crops", "archives", "tombstones", "database"."""
         return self._store.pending
 
     @property
     def sightings_indexed(self) -> int:
         """How many sightings a search without a filter looks at."""
         return self._active.index.view().count()
-
-    def indexed(self, rows: NDArray[np.int64]) -> int:
-        """How many of the sightings `rows` (N,) have a vector of the active bundle."""
-        view = self._active.index.view()
-        return view.count(view.mask(rows))
 
     def probe(self) -> None:
         """Raise StoreError if the store does not answer."""
@@ -150,6 +147,15 @@ class Ledger:
         """The answer already given under this idempotency key, if there is one."""
         with self.reading(actor) as reading:
             return _replayed(reading, actor, once)
+
+    def sweep_archives(self) -> None:
+        """Take away the archives that no job needs any more; raises StoreError."""
+
+        def needed() -> set[str]:
+            with self._store.reading() as reading:
+                return jobs.with_archives(reading)
+
+        self.archives.sweep(needed)
 
     def close(self) -> None:
         """Finish what is being written and let go of the folder."""
@@ -237,14 +243,23 @@ class Ledger:
 
         self._store.write(nothing, committed=retire)
 
-    def _retire(self, reading: Reading) -> tuple[str, ...]:
-        """Remove the crops that lost a sighting and have none left, and keep what was erased; what is left to do.
+    def _follow_erasure(self, reading: Reading) -> tuple[str, ...]:
+        """Let files follow what the store erased: crops, archives, and the file of the erased; what is left to do."""
+        self._retire(reading)
+        done = {
+            "crops": not self._retiring,
+            "archives": self.archives.remove_all(),
+            "tombstones": self._keep_erased(reading),
+        }
+        return tuple(name for name, is_done in done.items() if not is_done)
+
+    def _retire(self, reading: Reading) -> None:
+        """Remove the crops that lost a sighting and have none left.
 
         The one place that takes crops away while the gallery is open. It runs on the writer thread between
         transactions, so that what it finds unused is unused when it goes.
         """
         self._retiring = self._crops.remove([sha256 for sha256 in self._retiring if not reading.is_image_used(sha256)])
-        return (*(("crops",) if self._retiring else ()), *(() if self._keep_erased(reading) else ("tombstones",)))
 
     def _keep_erased(self, reading: Reading) -> bool:
         """Write new tombstones into the file that outlives the store; whether that has all of them."""

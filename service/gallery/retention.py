@@ -31,6 +31,7 @@ class RetentionRunner:
         while not self._closing.is_set():
             try:
                 self._gallery.store.write(forget_old)
+                self._gallery.sweep_archives()
                 done = self._gallery.apply_retention(Moment.now(), until=self._closing.is_set)
                 if done.value:
                     _LOG.info("retention deleted %d sightings", done.value)

@@ -23,8 +23,8 @@ _FEW_OWN = 64  # sightings that a query is made of: with more, it goes to the in
 class Query:
     """Who is searched for: the mean direction of `embeddings` (N, D), or of the sightings that `stored` lets through.
 
-    Sightings that a query is made of are never among its matches. `bundle_id` is the bundle that gave `embeddings`;
-    None where only their caller can know.
+    Sightings that a query is made of are never among its matches. `bundle_id` is the bundle that gave `embeddings`, and
+    whose scores the terms speak of; None where only the caller can know.
     """
 
     embeddings: NDArray[np.float32] | None = None
@@ -138,9 +138,9 @@ class Searcher:
 
     def _direction(self, query: Query) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """The unit vector (D,) to search with, and the rows it was made of."""
+        if query.bundle_id not in (None, self.bundle_id):
+            raise BundleChangedError.of(self.bundle_id, query.bundle_id)
         if query.embeddings is not None:
-            if query.bundle_id is not None and query.bundle_id != self.bundle_id:
-                raise BundleChangedError.of(self.bundle_id, query.bundle_id)
             return mean_direction(query.embeddings, self.view.dimension), np.empty(0, np.int64)
         rows = self._rows_of(query)
         embedded, vectors = self.reading.vectors(rows, self.bundle_id, self.view.dimension)

@@ -3,7 +3,7 @@
 import base64
 import binascii
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO, Any, TypeVar
 
@@ -15,7 +15,7 @@ from reid.errors import ImageError
 from reid.image_formats import read_header
 from service.fields import LARGEST, Attributes, CameraId, Metadata, PersonId, PersonName, SightingId, Tags, TrackletId
 from service.gallery.archive import ArchiveWriter, json_object, read_archive
-from service.gallery.errors import ArchiveError, NotFoundError
+from service.gallery.errors import ArchiveError, ConflictError, NotFoundError
 from service.gallery.filters import Filter
 from service.gallery.gallery import Gallery
 from service.gallery.records import Actor, Moment, Person, Sighting
@@ -162,17 +162,53 @@ def import_archive(gallery: Gallery, actor: Actor, file: IO[bytes], progress: Pr
     an archive, or damaged: batches before that stay. ForbiddenError for an actor limited to cameras.
     """
     actor.check_unlimited("export or import")
-    total, about, seen = Imported(), None, 0
+    total, seen = Imported(), 0
+    for batch in _batches(file):
+        written = gallery.take_in(actor, batch.people, batch.sightings, batch.jpegs)
+        assert written.value is not None
+        total += Imported(*written.value)
+        seen += len(batch.sightings)
+        progress(seen)
+    return total
+
+
+def check_archive(gallery: Gallery, file: IO[bytes]) -> int:
+    """Read an archive to its end as :func:`import_archive` would, and keep nothing; how many sightings it has.
+
+    Raises ArchiveError, ConflictError for vectors of another length than their bundle left here.
+    """
+    sightings = 0
+    for batch in _batches(file):
+        with gallery.store.reading() as reading:
+            here = reading.bundles()
+        for bundle_id, dimension in batch.bundles.items():
+            if here.get(bundle_id, dimension) != dimension:
+                raise ConflictError(
+                    f"expected vectors of {here[bundle_id]} numbers of bundle {bundle_id:.12}…, got {dimension}"
+                )
+        sightings += len(batch.sightings)
+    return sightings
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """One batch, found right: as the gallery takes it in, and how long the archive says each bundle's vectors are."""
+
+    people: list[Person]
+    sightings: list[tuple[Sighting, dict[str, NDArray[np.float16]]]]
+    jpegs: list[bytes]
+    bundles: dict[str, int]
+
+
+def _batches(file: IO[bytes]) -> Iterator[_Checked]:
+    about = None
     for parts in read_archive(file):
         if about is None:
             about = _validated(_About, json_object(parts, "archive.json"))
             del parts["archive.json"]
         batch = _validated(_Batch, json_object(parts, "batches/"))
         crops = {name[6:70]: data for name, data in parts.items() if name.startswith("crops/")}
-        total += _take_in(gallery, actor, batch, crops, about.bundles)
-        seen += len(batch.sightings)
-        progress(seen)
-    return total
+        yield _checked(batch, crops, about.bundles)
 
 
 def _export_some(gallery: Gallery, reading: Reading, after: int, writer: ArchiveWriter) -> tuple[int | None, int]:
@@ -204,23 +240,19 @@ def _export_some(gallery: Gallery, reading: Reading, after: int, writer: Archive
     return (last if len(taken) < len(page.records) else page.next_row), len(taken)
 
 
-def _take_in(
-    gallery: Gallery, actor: Actor, batch: _Batch, crops: dict[str, bytes], bundles: dict[str, int]
-) -> Imported:
+def _checked(batch: _Batch, crops: dict[str, bytes], bundles: dict[str, int]) -> _Checked:
     people = {person.person_id for person in batch.persons}
     for one in batch.sightings:
         if one.person_id is not None and one.person_id not in people:
             raise ArchiveError(f"expected the person of every sighting in its batch, got none for {one.sighting_id!r}")
         _check_crop(one, crops.get(one.image_sha256))
     needed = {one.image_sha256 for one in batch.sightings}
-    written = gallery.take_in(
-        actor,
+    return _Checked(
         [person.read() for person in batch.persons],
         [(one.read(), _vectors(one, bundles)) for one in batch.sightings],
         [jpeg for sha256, jpeg in crops.items() if sha256 in needed],
+        bundles,
     )
-    assert written.value is not None
-    return Imported(*written.value)
 
 
 def _check_crop(one: _Sighting, jpeg: bytes | None) -> None:

@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 from reid.errors import ReidError
 from service.gallery.errors import StoreError
 from service.gallery.gallery import Gallery
-from service.gallery.records import Actor, Once, Written
+from service.gallery.records import Actor, Once, Written, new_id
 from service.gallery.sqlite import jobs as table
 from service.gallery.sqlite.jobs import OPEN, Job, Outcome, Viewer
+from service.gallery.sqlite.reading import Reading
 from service.gallery.sqlite.writing import Writing
 from service.idempotency import run_once
 from service.keys import Scope
@@ -32,6 +33,7 @@ class CancelledError(Exception):
 class Task:
     """One attempt at a job, as its handler sees it."""
 
+    job_id: str
     actor: Actor
     request: dict[str, Any]
     progress: float = 0.0  # 0 to 1
@@ -41,6 +43,11 @@ class Task:
         """Say how far it got; raises CancelledError where the job must stop. Call it between steps."""
         self.progress = done / total if total else 1.0
         if self._stopped.is_set():
+            raise CancelledError
+
+    def check_wanted(self, reading: Reading) -> None:
+        """Raise CancelledError if the job was cancelled; in the transaction that decides, for what is done at once."""
+        if not table.is_running(reading, self.job_id):
             raise CancelledError
 
     def stop(self) -> None:
@@ -88,14 +95,18 @@ class JobRunner:
         request: dict[str, Any],
         mentions: frozenset[str] = frozenset(),
         once: Once[Job] | None = None,
+        job_id: str | None = None,
     ) -> Written[Job]:
-        """Keep a job; it runs once those before it are done. Raises QueueFullError when too many wait already."""
+        """Keep a job; it runs once those before it are done. Raises QueueFullError when too many wait already.
+
+        `job_id` is its id where that had to be known before.
+        """
 
         def add(writing: Writing) -> Job:
             if table.count_open(writing) >= MOST_OPEN:
                 raise QueueFullError(f"expected at most {MOST_OPEN} jobs to wait, got one more")
             writing.note(actor, kind, None, 1, None)
-            return table.add_job(writing, actor, kind, self.kinds[kind].scope, request, mentions)
+            return table.add_job(writing, actor, kind, self.kinds[kind].scope, request, mentions, job_id or new_id())
 
         def operation(writing: Writing) -> Written[Job]:
             return run_once(writing, actor, once, partial(add, writing), mentions)
@@ -117,6 +128,7 @@ class JobRunner:
 
         job = self._gallery.store.write(operation)
         self._stop(job_id)
+        self._tidy()
         return job
 
     def progress(self, job: Job) -> float:
@@ -149,7 +161,7 @@ class JobRunner:
 
     def _attempt(self, job: Job) -> None:
         assert job.request is not None
-        task = Task(job.actor, job.request)
+        task = Task(job.job_id, job.actor, job.request)
         self._current = (job.job_id, task)
         if self._closing.is_set():  # it asked for the current task before there was this one
             task.stop()
@@ -161,6 +173,14 @@ class JobRunner:
             self._written(partial(table.end, job=job, state="failed", reason=reason))
         finally:
             self._current = None
+            self._tidy()
+
+    def _tidy(self) -> None:
+        """Let go of the archives of jobs that ended."""
+        try:
+            self._gallery.sweep_archives()
+        except StoreError as error:
+            _LOG.error("archives wait for the store: %s", error)
 
     def _outcome(self, job: Job, task: Task) -> Callable[[Writing], object]:
         """Do the job; what is to be written of how it ended."""

@@ -18,6 +18,7 @@ from service.routes import (
     search,
     session,
     sightings,
+    transfers,
     webhooks,
 )
 
@@ -31,6 +32,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     calibration.router,
     jobs.router,
     models.router,
+    transfers.router,
     events.router,
     webhooks.router,
     retention.router,

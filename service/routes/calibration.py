@@ -40,14 +40,14 @@ def set_calibration(given: CalibrationIn, core: CoreOf, actor: ActorOf, viewer: 
 
     It is kept, and holds for the active bundle; a calibration of another bundle is refused.
     """
-    core.calibrations.set(actor, _table(given, core, viewer))
+    core.model.calibrations.set(actor, _table(given, core, viewer))
     return _answer(core, actor)
 
 
 @router.delete("/v1/calibration")
 def reset_calibration(core: CoreOf, actor: ActorOf) -> CalibrationAnswer:
     """Go back to the bundle's own calibration. 404 if it has none; then none is in force."""
-    core.calibrations.reset(actor)
+    core.model.calibrations.reset(actor)
     return _answer(core, actor)
 
 
@@ -77,7 +77,7 @@ def _table(given: CalibrationIn, core: Core, viewer: Viewer) -> CameraCalibratio
 
 
 def _answer(core: Core, actor: Actor) -> CalibrationAnswer:
-    in_force = core.calibrations.current
+    in_force = core.model.calibrations.current
     brief = summary(in_force)
     if in_force is None or brief is None:
         raise NotFoundError("expected a calibration in force, got a bundle without one")

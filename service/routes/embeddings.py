@@ -8,6 +8,7 @@ from service.bodies import IMAGE_BODIES, at_least_one, from_base64, invalid, med
 from service.crops import computed
 from service.dependencies import CoreOf, TicketOf
 from service.leaving import until_gone
+from service.models import Model
 from service.openapi import image_body
 from service.schemas.models import EmbeddingsAnswer, EmbeddingsIn
 
@@ -17,10 +18,15 @@ router = APIRouter(tags=["embeddings"], route_class=GuardedRoute)
 @router.post("/v1/embeddings", response_model=EmbeddingsAnswer, openapi_extra=image_body(EmbeddingsIn, {}))
 async def embed(request: Request, core: CoreOf, ticket: TicketOf) -> Response:
     """Embed images: unit vectors, comparable only with those of the same bundle."""
-    vectors = await until_gone(request, computed(core.model, ticket, await _read(request)))
-    answer = EmbeddingsAnswer(
-        embeddings=vectors.tolist(), dimension=core.embedder.dimension, bundle_id=core.embedder.bundle_id
-    )
+    images = await _read(request)
+
+    async def embedded(model: Model) -> EmbeddingsAnswer:
+        vectors = await until_gone(request, computed(model.queue, ticket, images))
+        return EmbeddingsAnswer(
+            embeddings=vectors.tolist(), dimension=model.embedder.dimension, bundle_id=model.bundle_id
+        )
+
+    answer = await core.models.in_force(embedded)
     # Written here: FastAPI would check every number of it once more.
     return Response(answer.model_dump_json(), media_type="application/json")
 

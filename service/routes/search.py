@@ -1,5 +1,6 @@
 """Search: who is asked for, and where else they were seen."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
@@ -7,6 +8,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from numpy.typing import NDArray
 
+from reid.errors import VectorError
 from service.admission import Ticket
 from service.auth import GuardedRoute
 from service.bodies import (
@@ -22,13 +24,13 @@ from service.bodies import (
     validated,
 )
 from service.calibration import InForce
-from service.core import Core
 from service.crops import computed
 from service.dependencies import ActorOf, CoreOf, TicketOf
 from service.fields import Read
 from service.gallery import search as gallery_search
 from service.gallery.filters import Filter
 from service.leaving import until_gone
+from service.models import Model
 from service.openapi import image_body
 from service.problems import CalibrationError
 from service.routes.calibration import summary
@@ -47,14 +49,29 @@ async def search(
 
     The sightings that a query is made of are never among its matches.
     """
-    if media_type(request, *IMAGE_BODIES) == "application/json":
-        asked = await _read_json(request, core, ticket)
-    else:
-        asked = await _read_form(request, core, ticket)
+    body = await _read(request)
     await run_in_threadpool(core.gallery.wait_for, query.min_change)
-    queries = [(one.query, one.terms) for one in asked]
-    results, change = await run_in_threadpool(core.gallery.search, actor, queries)
-    return _answer(asked, results, change, core)
+
+    async def answered(model: Model) -> SearchAnswer:
+        calibration = model.calibrations.current
+        embedded = await _of_images(body.images, model, request, ticket)
+        asked = [
+            _Asked(_query(query, embeddings, model.bundle_id), *_terms(query, body.shared, calibration))
+            for query, embeddings in zip(body.queries, embedded, strict=True)
+        ]
+        queries = [(one.query, one.terms) for one in asked]
+        results, change = await run_in_threadpool(core.gallery.search, actor, queries)
+        return _answer(asked, results, change, calibration)
+
+    return await core.models.in_force(answered)
+
+
+class _Body(NamedTuple):
+    """Queries, the images of each, and the terms that hold for all that do not say otherwise."""
+
+    queries: Sequence[TermsIn]  # a QueryIn wherever there are no images
+    images: list[list[bytes]]
+    shared: dict[str, Any]
 
 
 class _Asked(NamedTuple):
@@ -65,50 +82,43 @@ class _Asked(NamedTuple):
     rate: float | None
 
 
-async def _read_json(request: Request, core: Core, ticket: Ticket) -> list[_Asked]:
-    body = validated(SearchIn, await read_json(request))
-    shared = _given_terms(body)
-    terms = [_terms(query, shared, core) for query in body.queries]
-    embedded = await _of_images([from_base64(query.images or []) for query in body.queries], request, core, ticket)
-    queries = [
-        _query(query, embeddings, core.embedder.bundle_id)
-        for query, embeddings in zip(body.queries, embedded, strict=True)
-    ]
-    return [_Asked(query, *one) for query, one in zip(queries, terms, strict=True)]
-
-
-async def _read_form(request: Request, core: Core, ticket: Ticket) -> list[_Asked]:
+async def _read(request: Request) -> _Body:
+    if media_type(request, *IMAGE_BODIES) == "application/json":
+        body = validated(SearchIn, await read_json(request))
+        return _Body(body.queries, [from_base64(query.images or []) for query in body.queries], _given_terms(body))
     form = await read_form(request)
     for name in form.texts:
         if name != "query":
             raise invalid(("body", name[:80]), "expected a text field named `query`")
     text = single(form, "query")
     terms = validated(TermsIn, {} if text is None else json_text(text, "query"))
-    (embeddings,) = await _of_images([at_least_one(form)], request, core, ticket)
-    query = gallery_search.Query(embeddings, bundle_id=core.embedder.bundle_id)
-    return [_Asked(query, *_terms(terms, {}, core))]
+    return _Body([terms], [at_least_one(form)], {})
 
 
-def _query(query: QueryIn, embeddings: NDArray[np.float32], bundle_id: str) -> gallery_search.Query:
-    if query.images is not None:
+def _query(query: TermsIn, embeddings: NDArray[np.float32], bundle_id: str) -> gallery_search.Query:
+    if len(embeddings):
         return gallery_search.Query(embeddings, bundle_id=bundle_id)
+    assert isinstance(query, QueryIn)
     if query.vector is not None:
-        return gallery_search.Query(embeddings=np.array([query.vector], np.float32))
+        if query.bundle_id not in (None, bundle_id):
+            raise VectorError(f"expected a vector of the bundle in force, {bundle_id}, got one of {query.bundle_id}")
+        return gallery_search.Query(embeddings=np.array([query.vector], np.float32), bundle_id=bundle_id)
+    stored = None
     if query.person_id is not None:
-        return gallery_search.Query(stored=Filter(persons=(query.person_id,)))
+        stored = Filter(persons=(query.person_id,))
     if query.tracklet_id is not None:
-        return gallery_search.Query(stored=Filter(tracklets=(query.tracklet_id,)))
-    return gallery_search.Query(sighting_id=query.sighting_id)
+        stored = Filter(tracklets=(query.tracklet_id,))
+    return gallery_search.Query(stored=stored, sighting_id=query.sighting_id, bundle_id=bundle_id)
 
 
 async def _of_images(
-    queries: list[list[bytes]], request: Request, core: Core, ticket: Ticket
+    queries: list[list[bytes]], model: Model, request: Request, ticket: Ticket
 ) -> list[NDArray[np.float32]]:
     """The embeddings (N, D) of each query's images: all of a request's are decoded, and limited, together."""
     images = [image for query in queries for image in query]
     if not images:
-        return [np.empty((0, core.gallery.dimension), np.float32) for _ in queries]
-    embeddings = await until_gone(request, computed(core.model, ticket, images))
+        return [np.empty((0, model.embedder.dimension), np.float32) for _ in queries]
+    embeddings = await until_gone(request, computed(model.queue, ticket, images))
     return np.split(embeddings, np.cumsum([len(query) for query in queries])[:-1])
 
 
@@ -117,13 +127,15 @@ def _given_terms(terms: TermsIn) -> dict[str, Any]:
     return {name: getattr(terms, name) for name in terms.model_fields_set & TermsIn.model_fields.keys()}
 
 
-def _terms(own: TermsIn, shared: dict[str, Any], core: Core) -> tuple[gallery_search.Terms, float | None]:
+def _terms(
+    own: TermsIn, shared: dict[str, Any], calibration: InForce | None
+) -> tuple[gallery_search.Terms, float | None]:
     """A query's own terms over those shared by all; a threshold of its own replaces a shared one."""
     given = _given_terms(own)
     if "min_score" in given or "max_false_match_rate" in given:
         shared = {name: value for name, value in shared.items() if name not in ("min_score", "max_false_match_rate")}
     terms = TermsIn(**shared | given)
-    min_score, camera_min_scores = _min_scores(terms, core.calibrations.current)
+    min_score, camera_min_scores = _min_scores(terms, calibration)
     asked = gallery_search.Terms(
         filter=terms.filter.to_filter(),
         top_k=terms.top_k,
@@ -145,8 +157,9 @@ def _min_scores(terms: TermsIn, calibration: InForce | None) -> tuple[float | No
     return calibration.min_scores(terms.max_false_match_rate)
 
 
-def _answer(asked: list[_Asked], results: list[gallery_search.Result], change: int, core: Core) -> SearchAnswer:
-    calibration = core.calibrations.current
+def _answer(
+    asked: list[_Asked], results: list[gallery_search.Result], change: int, calibration: InForce | None
+) -> SearchAnswer:
     return SearchAnswer(
         results=[_result(one, result, calibration) for one, result in zip(asked, results, strict=True)],
         calibration=summary(calibration),

@@ -26,9 +26,10 @@ from service.crops import kept_crops
 from service.dependencies import ActorOf, CoreOf, GalleryOf, ListsOf, TicketOf
 from service.fields import Read
 from service.gallery.gallery import Gallery
-from service.gallery.records import Actor, Moment, Sighting, SightingFields
+from service.gallery.records import Actor, Moment, Sighting, SightingFields, Written
 from service.idempotency import IdempotencyKey, created, once, replayed, sha256
 from service.leaving import until_gone
+from service.models import Model
 from service.openapi import PENDING, image_body
 from service.schemas.sightings import (
     AttributesIn,
@@ -69,9 +70,13 @@ async def enrol(
     asked = once(idempotency_key, body, _answer)
     written = await replayed(core.gallery, actor, asked)
     if written is None:
-        keeping = kept_crops(core.model, core.embedder.bundle_id, ticket, images, fields.box_xyxy)
-        crops = await until_gone(request, keeping)
-        written = await run_in_threadpool(core.gallery.enrol, actor, crops, _sighting_fields(fields), asked)
+
+        async def enrolled(model: Model) -> Written[list[Sighting]]:
+            keeping = kept_crops(model.queue, model.bundle_id, ticket, images, fields.box_xyxy)
+            crops = await until_gone(request, keeping)
+            return await run_in_threadpool(core.gallery.enrol, actor, crops, _sighting_fields(fields), asked)
+
+        written = await core.models.in_force(enrolled)
     return created(written, _answer)
 
 

@@ -11,6 +11,7 @@ from service.fields import (
     MAX_QUERIES,
     Attributes,
     Base64,
+    BundleId,
     CameraId,
     PersonId,
     SightingId,
@@ -87,6 +88,7 @@ class QueryIn(TermsIn):
 
     images: Annotated[list[Base64], Field(min_length=1, max_length=MAX_IMAGES)] | None = None
     vector: Annotated[list[Component], Field(min_length=1, max_length=8192)] | None = None
+    bundle_id: BundleId | None = Field(default=None, description="the bundle that gave `vector`: another is refused")
     sighting_id: SightingId | None = None
     person_id: PersonId | None = None
     tracklet_id: TrackletId | None = None
@@ -97,6 +99,8 @@ class QueryIn(TermsIn):
         given = [name for name in sources if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(f"expected exactly one of {', '.join(sources)}, got {', '.join(given) or 'none'}")
+        if self.bundle_id is not None and self.vector is None:
+            raise ValueError("expected bundle_id beside a vector alone, got it beside another query")
         return self
 
 

@@ -97,9 +97,10 @@ def serving(settings: Settings, embedder: Embedder) -> Iterator[Service]:
 
 
 @pytest.fixture
-def service(tmp_path: Path, embedder: Embedder) -> Iterator[Service]:
+def service(tmp_path: Path, embedder: Embedder, tiny_bundle: Path) -> Iterator[Service]:
     """A service with keys; its client holds one with every scope."""
-    with serving(Settings(home=tmp_path / "home", max_body_bytes=2**21), embedder) as running:
+    settings = Settings(home=tmp_path / "home", bundle=str(tiny_bundle), max_body_bytes=2**21)
+    with serving(settings, embedder) as running:
         yield running
 
 

@@ -1,6 +1,7 @@
 """Scope × route × camera: every route of the description has a rule, and the rule holds."""
 
 import base64
+import io
 import itertools
 import re
 import socket
@@ -9,8 +10,10 @@ import pytest
 
 from service.auth import RULES
 from service.gallery.sqlite.keys import open_keys, revoke_key
+from service.gallery.transfer import export_gallery
 from service.keys import LIMITED_SCOPES, SCOPES, new_key
 from tests.service.conftest import DEADLINE_S, crop
+from tests.service.gallery.conftest import EVERYONE
 
 PUBLIC = {("GET", "/livez"), ("GET", "/readyz")}
 NORTH = frozenset(["north"])
@@ -85,14 +88,25 @@ def valid_bodies(service, world) -> dict[tuple[str, str], dict]:
         ("POST", "/v1/classifiers/{name}"): {"images": [image]},
         ("POST", "/v1/persons/{person_id}/merge"): {"other_id": "bob"},
         ("POST", "/v1/persons/{person_id}/split"): {"sighting_ids": [world["sighting_id"]], "into": "cy"},
-        ("PUT", "/v1/calibration"): {"calibration": service.core.calibrations.current.table.to_json()},
+        ("POST", "/v1/import"): exported(service),
+        ("POST", "/v1/models/activate"): {"bundle_id": service.core.model.bundle_id},
+        ("PUT", "/v1/calibration"): {"calibration": service.core.model.calibrations.current.table.to_json()},
         ("POST", "/v1/webhooks"): {"url": "https://127.0.0.1/seen"},  # refused, but as an address
     }
 
 
+def exported(service) -> bytes:
+    """The archive of this world."""
+    file = io.BytesIO()
+    export_gallery(service.core.gallery, EVERYONE, file)
+    return file.getvalue()
+
+
 def ask(service, method, path, body, key):
-    """The answer, read to its end unless it has none."""
-    with service.client.stream(method, path, json=body, headers=key) as answer:
+    """The answer, read to its end unless it has none. A body of bytes is an archive."""
+    sent = {"content": body} if isinstance(body, bytes) else {"json": body}
+    headers = key | ({"Content-Type": "application/zstd"} if isinstance(body, bytes) else {})
+    with service.client.stream(method, path, headers=headers, **sent) as answer:
         if not answer.headers.get("content-type", "").startswith("text/event-stream"):
             answer.read()
         return answer

@@ -191,7 +191,7 @@ def test_the_pace_is_measured_on_full_batches_and_on_small_ones_of_a_busy_house(
 def test_a_full_queue_refuses_before_the_body_is_read_but_not_what_needs_no_model(service, gate):
     gate.open.set()
     sighting_id = service.enrol(1, person_id="ada")["sightings"][0]["sighting_id"]
-    admission = service.core.model.admission
+    admission = service.core.model.queue.admission
     admission.images_per_s = 1e-3
     first = admission.arrive()
     first.hold(1)
@@ -216,8 +216,8 @@ def test_a_client_that_hangs_up_takes_its_images_with_it(service, gate):
         assert gate.reached.wait(DEADLINE_S)
         with socket.create_connection((service.client.base_url.host, service.client.base_url.port)) as second:
             ask(service, second)
-            wait_until(lambda: service.core.model.waiting == 1)
-            (request, _) = service.core.model._waiting[0]
+            wait_until(lambda: service.core.model.queue.waiting == 1)
+            (request, _) = service.core.model.queue._waiting[0]
         wait_until(request.future.cancelled)
         gate.open.set()
         assert first.recv(4096).startswith(b"HTTP/1.1 200")
@@ -238,8 +238,8 @@ def test_a_body_that_does_not_come_is_given_up_at_the_deadline_that_began_with_t
         head = f"POST /v1/embeddings HTTP/1.1\r\nHost: {url.host}:{url.port}\r\nContent-Length: 99999\r\n"
         with socket.create_connection((url.host, url.port), timeout=DEADLINE_S) as connection:
             connection.sendall(f"{head}Content-Type: multipart/form-data; boundary=b\r\n\r\n--b".encode())
-            wait_until(lambda: service.core.model.admission.images == 1)  # it has its place before its body
+            wait_until(lambda: service.core.model.queue.admission.images == 1)  # it has its place before its body
             answer = b"".join(iter(lambda: connection.recv(4096), b""))  # to the end: the connection is closed
         assert answer.startswith(b"HTTP/1.1 408 ")
         assert b'"code": "body_timeout"' in answer
-        wait_until(lambda: service.core.model.admission.images == 0)
+        wait_until(lambda: service.core.model.queue.admission.images == 0)

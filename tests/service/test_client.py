@@ -46,7 +46,12 @@ def test_everything_a_client_does(reid):
         split.person_id,
     ]
     assert len([one for page in reid.pages(client.sightings(limit=1)) for one in page.sightings]) == 3
-    assert reid.send(client.models()).models[0].active
+    (active, *_) = reid.send(client.models()).models
+    job_id = reid.send(client.activate(active.bundle_id)).job_id
+    wait_until(lambda: reid.send(client.job(job_id)).state == "done")
+    assert reid.send(client.remove_job(job_id)).state == "forgotten"
+    with pytest.raises(ServiceError, match="409 conflict"):
+        reid.send(client.roll_back())
     job_id = reid.send(client.evaluate(EvaluationIn(domain="mine"))).job_id
     wait_until(lambda: reid.send(client.job(job_id)).state == "failed")
     assert [job.job_id for job in reid.send(client.jobs()).jobs] == [job_id]

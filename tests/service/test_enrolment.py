@@ -30,7 +30,7 @@ def test_crops_are_kept_without_metadata_and_embedded_from_the_kept_bytes(servic
         image = service.client.get(f"/v1/sightings/{sighting['sighting_id']}/image")
         assert image.headers["content-type"] == "image/jpeg"
         assert image.content == encode_crop(decode_image(crop(seed)))
-        embedding = service.core.embedder.embed([image.content])[0].astype(np.float16)
+        embedding = service.core.model.embedder.embed([image.content])[0].astype(np.float16)
         (result,) = service.search(queries=[{"vector": embedding.tolist()}], top_k=1)["results"]
         assert result["matches"][0]["sighting_id"] == sighting["sighting_id"]
         assert result["matches"][0]["score"] == pytest.approx(1, abs=1e-3)

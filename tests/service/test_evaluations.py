@@ -49,7 +49,7 @@ def evaluated(service, headers=None, expect="done", **body) -> dict:
 def test_the_figures_are_those_of_the_metrics_themselves(service, labelled, rule):
     job = evaluated(service, exclude=rule, domain="two cameras")
     result = job["result"]
-    embedder = service.core.embedder
+    embedder = service.core.model.embedder
     seeds = [*labelled, 9001, 9002]
     with service.core.gallery.store.reading() as reading:
         _, vectors = reading.vectors(np.arange(1, len(seeds) + 1), embedder.bundle_id, embedder.dimension)
@@ -138,8 +138,8 @@ def test_a_measured_calibration_wins_until_it_is_reset(service, labelled, monkey
     assert service.get("/v1/calibration", headers=limited)["camera_pairs"] == []
     found = service.search(queries=[{"sighting_id": labelled[0]}], top_k=100)
     assert found["calibration"] == {name: mine[name] for name in ("domain", "source", "bundle_id", "set_at")}
-    pair = service.core.calibrations.current.table.pairs["c0", "c1"]
-    overall = service.core.calibrations.current.table.overall
+    pair = service.core.model.calibrations.current.table.pairs["c0", "c1"]
+    overall = service.core.model.calibrations.current.table.overall
     matches = found["results"][0]["matches"]
     assert {match["camera_id"] for match in matches} == {"c0", "c1"}
     for match in matches:
@@ -159,7 +159,7 @@ def test_a_measured_calibration_wins_until_it_is_reset(service, labelled, monkey
 def test_a_calibration_survives_a_restart_and_so_does_its_reset(tmp_path, embedder):
     settings = Settings(home=tmp_path / "home", auth="off")
     with serving(settings, embedder) as service:
-        table = service.core.calibrations.current.table.to_json()
+        table = service.core.model.calibrations.current.table.to_json()
         mine = table | {"overall": table["overall"] | {"domain": "my gate"}}
         service.client.put("/v1/calibration", json={"calibration": mine}).raise_for_status()
         set_here = service.get("/v1/calibration")
@@ -176,10 +176,10 @@ def test_a_rate_is_kept_between_every_two_cameras(service, labelled, monkeypatch
     monkeypatch.setattr("reid.evaluation.camera_calibration.MIN_IMPOSTOR_PAIRS", 100)
     job = evaluated(service)
     service.client.put("/v1/calibration", json={"evaluation_id": job["job_id"]}).raise_for_status()
-    pair = service.core.calibrations.current.table.pairs["c0", "c1"]
-    overall = service.core.calibrations.current.table.overall
+    pair = service.core.model.calibrations.current.table.pairs["c0", "c1"]
+    overall = service.core.model.calibrations.current.table.overall
     every = service.search(queries=[{"sighting_id": labelled[0]}], top_k=100)["results"][0]["matches"]
-    for rate in (0.02, 0.1, 0.5):
+    for rate in (pair.false_match_rates[-1], 0.1, 0.5):  # the least that this machine's arithmetic measures
         expected = [
             match["sighting_id"]
             for match in every
@@ -194,7 +194,7 @@ def test_a_rate_is_kept_between_every_two_cameras(service, labelled, monkeypatch
 
 
 def test_a_calibration_of_another_bundle_or_shape_is_refused(service, labelled):
-    good = service.core.calibrations.current.table.to_json()
+    good = service.core.model.calibrations.current.table.to_json()
     other = service.client.put("/v1/calibration", json={"calibration": good | {"bundle_id": "f" * 64}})
     assert (other.status_code, other.json()["code"]) == (422, "calibration")
     for wrong in ({}, {"format": 1}, good | {"format": 2}, good | {"pairs": [{"cameras": 3}]}, good | {"overall": []}):
@@ -218,7 +218,7 @@ def test_reranked_matches_keep_their_cosines_and_take_another_order(service, lab
     with service.core.gallery.store.reading() as reading:
         rows = [reading.sighting(name).row for name in (labelled[0], *(m["sighting_id"] for m in every["matches"]))]
         order = {row: place for place, row in enumerate(sorted(rows))}
-        embedder = service.core.embedder
+        embedder = service.core.model.embedder
         vectors = reading.vectors(np.array(sorted(rows)), embedder.bundle_id, embedder.dimension)[1].astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     gallery = [name for _, name in sorted(zip(rows[1:], (m["sighting_id"] for m in every["matches"]), strict=True))]

@@ -74,7 +74,7 @@ def refused(service, path: str, body: bytes, headers: dict[str, str]) -> None:
     assert answer.headers["content-type"] == "application/problem+json"
     json.dumps(answer.json())
     assert service.core.gallery.change == before
-    assert service.core.model.admission.images == 0
+    assert service.core.model.queue.admission.images == 0
 
 
 @pytest.mark.parametrize("name", IMAGES)

@@ -42,7 +42,7 @@ def test_the_answer_has_every_field_that_was_promised(service, people):
     }
     assert (best["sighting_id"], best["person_id"]) == (people[0]["sighting_id"], "ada")
     lowest = result["matches"][-1]
-    calibration = service.core.calibrations.current.table.overall
+    calibration = service.core.model.calibrations.current.table.overall
     assert lowest["false_match_rate"] == pytest.approx(float(calibration.false_match_rate(lowest["score"])))
     assert result["expected_false_matches"] == pytest.approx(8 * lowest["false_match_rate"])
     assert [m["score"] for m in result["matches"]] == sorted((m["score"] for m in result["matches"]), reverse=True)
@@ -175,7 +175,7 @@ def test_nobody_is_searched_for_without_a_line_in_the_audit(service, people):
 
 def test_embeddings_are_those_of_the_bundle_itself(service):
     answer = service.client.post("/v1/embeddings", json={"images": [base64_crop(1)]}).json()
-    embedder = service.core.embedder
+    embedder = service.core.model.embedder
     assert answer["embeddings"][0] == pytest.approx(embedder.embed([crop(1)])[0].tolist(), abs=1e-6)
     assert (answer["dimension"], answer["bundle_id"]) == (32, embedder.bundle_id)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from service.gallery.errors import ConflictError, NotFoundError
-from service.gallery.records import Actor, Moment, Page, new_id
+from service.gallery.records import Actor, Moment, Page
 from service.gallery.sqlite.reading import Reading
 from service.gallery.sqlite.writing import Writing
 
@@ -75,12 +75,18 @@ class Viewer:
 
 
 def add_job(
-    writing: Writing, actor: Actor, kind: str, scope: str, request: dict[str, Any], mentions: Iterable[str]
+    writing: Writing,
+    actor: Actor,
+    kind: str,
+    scope: str,
+    request: dict[str, Any],
+    mentions: Iterable[str],
+    job_id: str,
 ) -> Job:
     """Keep a new job that waits."""
     now = Moment.now().us
     connection = writing.connection
-    job_id, cameras = new_id(), None if actor.cameras is None else json.dumps(sorted(actor.cameras))
+    cameras = None if actor.cameras is None else json.dumps(sorted(actor.cameras))
     (row,) = connection.execute(
         "INSERT INTO jobs (job_id, kind, key_id, scope, cameras, request, state, created_at_us)"
         " VALUES (?, ?, ?, ?, ?, ?, 'waiting', ?) RETURNING row",
@@ -132,6 +138,20 @@ def count_open(reading: Reading) -> int:
     return int(count)
 
 
+def with_archives(reading: Reading) -> set[str]:
+    """The jobs whose archive is still needed: to be worked on, or to be fetched."""
+    found = reading.connection.execute(
+        "SELECT job_id FROM jobs WHERE state IN ('waiting', 'running') OR (state = 'done' AND kind = 'export')"
+    )
+    return {job_id for (job_id,) in found}
+
+
+def is_running(reading: Reading, job_id: str) -> bool:
+    """Whether it runs, as far as anybody decided."""
+    found = reading.connection.execute("SELECT state FROM jobs WHERE job_id = ?", (job_id,)).fetchone()
+    return bool(found == ("running",))
+
+
 def job_file(reading: Reading, job: Job, name: str) -> JobFile:
     """A file that the job made; raises NotFoundError, or ConflictError while it is not made yet."""
     found = reading.connection.execute(
@@ -173,7 +193,7 @@ def put_back(writing: Writing, job: Job | None = None, *, counted: bool) -> None
 def finish(writing: Writing, job: Job, outcome: Outcome) -> bool:
     """Keep what came of a running job; False, and nothing is kept, if it speaks of what was erased meanwhile."""
     connection = writing.connection
-    if not _is_running(connection, job):
+    if not is_running(writing, job.job_id):
         return True
     if _missing(connection, outcome.mentions):
         put_back(writing, job, counted=True)
@@ -212,11 +232,6 @@ def _mention(connection: sqlite3.Connection, row: int, mentions: Iterable[str]) 
     connection.executemany(
         "INSERT INTO job_mentions VALUES (?, ?) ON CONFLICT DO NOTHING", [(subject, row) for subject in mentions]
     )
-
-
-def _is_running(connection: sqlite3.Connection, job: Job) -> bool:
-    found = connection.execute("SELECT state FROM jobs WHERE row = ?", (job.row,)).fetchone()
-    return bool(found == ("running",))
 
 
 def _missing(connection: sqlite3.Connection, subjects: Collection[str]) -> bool:

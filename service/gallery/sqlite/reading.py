@@ -175,6 +175,16 @@ class Reading:
         )
         return total - embedded, total
 
+    def sightings_by_bundle(self) -> dict[str, int]:
+        """How many sightings have a vector of each bundle that left any, of those that this caller may see."""
+        seen = "TRUE" if self.sees_all else f"row IN (SELECT s.row FROM sightings AS s WHERE {self._visible.sql})"  # noqa: S608
+        found = self._connection.execute(
+            "SELECT bundle_id, (SELECT count(*) FROM vectors AS v"  # noqa: S608 (values are bound)
+            f" WHERE v.bundle = bundles.bundle AND {seen}) FROM bundles ORDER BY bundle",
+            self._visible.values,
+        )
+        return dict(found)
+
     def count_sightings(self) -> int:
         """How many there are, whoever may see them."""
         return int(self._one("SELECT count(*) FROM sightings")[0])
