@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.stateful import run_state_machine_as_test
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_headers_conformance,
@@ -25,6 +26,8 @@ CHECKS = [
     response_schema_conformance,
     status_code_conformance,
 ]
+
+schemathesis.serializer.alias("application/zstd", "application/octet-stream")
 
 ENDLESS = ("GET", "/v1/events")
 ASKED = [rule for rule in RULES if rule != ENDLESS]
@@ -68,3 +71,28 @@ def test_every_operation_answers_as_it_is_described(description, method, path):
         case.call_and_validate(checks=CHECKS)
 
     asked()
+
+
+def test_what_one_answer_names_can_be_asked_for_next(description):
+    """Sequences: what an operation creates or lists is what the next ones are asked with."""
+    followed: set[str] = set()
+
+    class Sequences(description.as_state_machine()):
+        def validate_response(self, response, case, **_):
+            case.validate_response(response, checks=CHECKS)
+            if response.status_code < 400:
+                followed.add(f"{case.method} {case.operation.path}")
+
+    run_state_machine_as_test(
+        Sequences,
+        settings=settings(
+            max_examples=12,
+            stateful_step_count=12,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+    assert any("{" in operation for operation in followed), followed  # a name out of an answer led somewhere
