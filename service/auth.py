@@ -14,6 +14,7 @@ from service.gallery.gallery import Gallery
 from service.gallery.records import Actor, Key
 from service.gallery.sqlite.sessions import session_key_id
 from service.keys import HEADER, SCOPES, Scope
+from service.origins import is_own_page
 from service.problems import UnauthorizedError, UntrustedOriginError
 
 NO_KEY = Actor("local")  # who asks when REID_AUTH=off
@@ -130,9 +131,9 @@ def authenticate(gallery: Gallery, request: Request) -> Key:
             signed_in = session_key_id(reading, sessions.digest(session))
             key = None if signed_in is None else reading.key(signed_in)
             known = key is not None
-    if not known or key is None or key.revoked_at is not None:
+    if not known or key is None or key.is_revoked:
         raise UnauthorizedError(f"expected an API key in force, {keys.SHAPE}, got another")
-    if given is None and not sessions.is_own_page(request):
+    if given is None and not is_own_page(request):
         raise UntrustedOriginError("expected a page of this service to ask with a session, got another")
     return key
 

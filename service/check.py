@@ -57,7 +57,7 @@ def _check_keys(settings: Settings) -> None:
         return
     with _store(settings) as connection:
         kept = [] if connection is None else list_keys(connection)
-    if all(key.revoked_at is not None for key in kept):
+    if all(key.is_revoked for key in kept):
         raise ValueError("expected an API key in force, got none: reid-service keys create --scope read")
 
 

@@ -1,8 +1,7 @@
 """What the routes stand on: settings, gallery, models, jobs, events; opened and closed together."""
 
-import threading
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from reid.predictors import Embedder
 from service.activation import activation_of
@@ -37,7 +36,6 @@ class Core:
     limit: RateLimit
     metrics: Metrics
     _opened: ExitStack
-    labelling: threading.Lock = field(default_factory=threading.Lock)  # reading a sighting's attributes, then writing
 
     @classmethod
     def open(cls, settings: Settings) -> "Core":

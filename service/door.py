@@ -1,8 +1,8 @@
 """The door: who comes for a model is let in, or sent away at the price of reading the head of the request."""
 
+import asyncio
 import logging
 import re
-import time
 from collections.abc import Callable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -15,6 +15,7 @@ from service.problems import QueueFullError, problem_of, problem_response
 
 _LOG = logging.getLogger(__name__)
 _SMALL_BODY_BYTES = 16 * 1024
+TOLD_AFTER_S = 1.0
 
 
 class Door:
@@ -29,7 +30,7 @@ class Door:
         self.app = app
         self._admission_of = admission_of
         self._metrics = metrics
-        self._sent_away, self._told_s = 0, time.monotonic()
+        self._sent_away = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
@@ -53,11 +54,15 @@ class Door:
             ticket.leave()
 
     def _count(self, method: str, template: str) -> None:
+        """Count one, and see to it that the log says how many there were: soon, so that the last ones are in it too."""
         self._metrics.count_request(method, template, 503, 0.0)
+        if not self._sent_away:
+            asyncio.get_running_loop().call_later(TOLD_AFTER_S, self._tell)
         self._sent_away += 1
-        if time.monotonic() - self._told_s >= 1:
-            _LOG.warning("%d requests were sent away: more than can be done in time", self._sent_away)
-            self._sent_away, self._told_s = 0, time.monotonic()
+
+    def _tell(self) -> None:
+        _LOG.warning("%d requests were sent away: more than can be done in time", self._sent_away)
+        self._sent_away = 0
 
 
 def _holds_images(scope: Scope) -> bool:

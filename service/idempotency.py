@@ -1,6 +1,5 @@
 """`Idempotency-Key`: the same key with the same body gets the same answer, and nothing is done twice."""
 
-import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable
@@ -12,6 +11,7 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from service.bodies import invalid
+from service.gallery.digests import sha256
 from service.gallery.gallery import Gallery
 from service.gallery.records import Actor, Once, Written
 from service.gallery.sqlite.writing import Writing
@@ -79,8 +79,3 @@ def run_once(
 async def replayed(gallery: Gallery, actor: Actor, asked: Once[T] | None) -> Written[T] | None:
     """The answer that an idempotency key already stands for, looked up before any work is done."""
     return None if asked is None else await run_in_threadpool(gallery.replay, actor, asked)
-
-
-def sha256(data: bytes) -> str:
-    """Hex digest, to tell one upload from another."""
-    return hashlib.sha256(data).hexdigest()

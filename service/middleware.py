@@ -5,7 +5,6 @@ import logging
 import re
 import time
 from typing import ClassVar
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -13,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from reid.errors import ReidError
 from service.gallery.records import new_id
 from service.metrics import Metrics
+from service.origins import check_origin
 from service.problems import (
     BodyTimeoutError,
     BodyTooLargeError,
@@ -20,13 +20,11 @@ from service.problems import (
     problem_of,
     problem_response,
 )
-from service.settings import is_loopback
 
 _LOG = logging.getLogger("service.access")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 BODY_S = 30.0
 ARCHIVES = "/v1/import"  # where bodies are files, and go to the disk as they come
-_FORWARDING = ("forwarded", "x-real-ip", "via")
 
 
 class RequestId:
@@ -172,26 +170,6 @@ def request_id_of(scope: Scope) -> str:
     """The caller's own id for the request, if it is a plain one, or a new one."""
     given = Headers(scope=scope).get("x-request-id", "")
     return given if _REQUEST_ID.fullmatch(given) else new_id()
-
-
-def check_origin(headers: Headers) -> None:
-    """Raise UntrustedOriginError unless the request names this machine as its host and came from a page of it."""
-    for name in headers:
-        if name.startswith("x-forwarded-") or name in _FORWARDING:
-            raise UntrustedOriginError(f"expected no forwarded request with REID_AUTH=off, got a {name} header")
-    hosts = headers.getlist("host")
-    if len(hosts) != 1 or not is_loopback(_host_name(f"//{hosts[0]}")):
-        raise UntrustedOriginError("expected a Host of this machine with REID_AUTH=off, got another")
-    origin = headers.get("origin")
-    if origin is not None and origin not in (f"http://{hosts[0]}", f"https://{hosts[0]}"):
-        raise UntrustedOriginError("expected an Origin that is this service with REID_AUTH=off, got another")
-
-
-def _host_name(url: str) -> str:
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:  # brackets that hold no address
-        return ""
 
 
 def _template(scope: Scope) -> str:

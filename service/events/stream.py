@@ -49,8 +49,7 @@ async def _told(news: asyncio.Event) -> bool:
 def _read(gallery: Gallery, actor: Actor, after: int) -> Arrivals | None:
     """What came, or None once the key is no longer in force."""
     with gallery.reading(actor) as reading:
-        key = reading.key(actor.key_id)
-        if key is not None and key.revoked_at is not None:
+        if reading.is_revoked(actor.key_id):
             return None
         return arrivals_after(reading, after)
 

@@ -11,7 +11,6 @@ Written and read front to back; never more than a batch is in memory. Nothing is
 lead nowhere.
 """
 
-import hashlib
 import io
 import json
 import re
@@ -20,6 +19,7 @@ import tarfile
 from collections.abc import Iterator
 from typing import IO, Any
 
+from service.gallery.digests import sha256
 from service.gallery.errors import ArchiveError
 
 if sys.version_info >= (3, 14):
@@ -57,7 +57,7 @@ class ArchiveWriter:
         manifest = _json({"parts": self._hashes, "previous": self._previous})
         self._hashes = {}
         self._write(f"manifests/{self._batches:06}.json", manifest)
-        self._previous = _sha256(manifest)
+        self._previous = sha256(manifest)
 
     def close(self) -> None:
         """Say that this is all of it."""
@@ -66,7 +66,7 @@ class ArchiveWriter:
         self._out.close()
 
     def _add(self, name: str, data: bytes) -> None:
-        self._hashes[name] = _sha256(data)
+        self._hashes[name] = sha256(data)
         self._write(name, data)
 
     def _write(self, name: str, data: bytes) -> None:
@@ -90,13 +90,13 @@ def read_archive(file: IO[bytes]) -> Iterator[dict[str, bytes]]:
             if not ended:
                 raise ArchiveError(f"expected the end of an archive of {batches} batches, got another's")
         elif name.startswith("manifests/"):
-            hashes = {one: _sha256(part) for one, part in parts.items()}
+            hashes = {one: sha256(part) for one, part in parts.items()}
             if _object(name, data) != {"parts": hashes, "previous": previous}:
                 raise ArchiveError(
                     f"expected what {name} names, got something else: the archive was damaged or changed"
                 )
             yield parts
-            parts, previous, batches = {}, _sha256(data), batches + 1
+            parts, previous, batches = {}, sha256(data), batches + 1
         else:
             parts[name] = data
             if sum(map(len, parts.values())) > _MOST_BATCH_BYTES:
@@ -183,7 +183,3 @@ def _object(name: str, data: bytes) -> dict[str, Any]:
 
 def _json(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode()
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()

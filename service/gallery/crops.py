@@ -1,6 +1,5 @@
 """The kept crops: JPEG files named by their content, whole on the disk or not there."""
 
-import hashlib
 import logging
 import os
 import tempfile
@@ -10,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from service.gallery import digests
 from service.gallery.errors import DamageError, HomeError, StoreError
 
 _LOG = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ class CropFiles:
     def read(self, sha256: str) -> bytes:
         """The crop of that hash; raises FileNotFoundError, DamageError for a file that holds something else."""
         jpeg = self.path(sha256).read_bytes()
-        if hashlib.sha256(jpeg).hexdigest() != sha256:
+        if digests.sha256(jpeg) != sha256:
             raise DamageError(f"expected the crop that was kept, got {len(jpeg)} other bytes in {self.path(sha256)}")
         return jpeg
 
@@ -149,7 +149,7 @@ class CropFiles:
 
 def sha256_of(jpegs: Iterable[bytes]) -> list[str]:
     """The names under which crops are kept."""
-    return [hashlib.sha256(jpeg).hexdigest() for jpeg in jpegs]
+    return [digests.sha256(jpeg) for jpeg in jpegs]
 
 
 def _sync_folder(folder: Path) -> None:

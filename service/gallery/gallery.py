@@ -60,6 +60,17 @@ class Gallery(People, Expiry, Models):
 
         return self._write(actor, "change sighting", operation)
 
+    def label_sighting(self, actor: Actor, sighting_id: str, name: str, label: str) -> Written[Sighting]:
+        """Set one attribute of a sighting beside those it has; raises NotFoundError."""
+
+        def operation(writing: Writing) -> Effect[Sighting]:
+            attributes = writing.sighting(sighting_id).attributes | {name: label}
+            writing.change_sighting(sighting_id, {"attributes": attributes})
+            sighting = writing.sighting(sighting_id)
+            return Effect(sighting, sighting.person_id)
+
+        return self._write(actor, "change sighting", operation)
+
     def delete_sighting(self, actor: Actor, sighting_id: str) -> Written[None]:
         """Take out one sighting with its vector, and its crop if no other needs it; raises NotFoundError.
 

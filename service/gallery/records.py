@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,6 +102,13 @@ class Sighting:
     created_at: Moment
 
 
+class Place(NamedTuple):
+    """Where somebody was seen: by which camera, in which tracklet."""
+
+    camera_id: str | None
+    tracklet_id: str | None
+
+
 @dataclass(frozen=True)
 class Receipt:
     """What an erasure erased; the person appears as a hash only. Without `completed_at` it is not gone yet."""
@@ -177,6 +184,11 @@ class Key:
     cameras: frozenset[str] | None
     created_at: Moment
     revoked_at: Moment | None = None
+
+    @property
+    def is_revoked(self) -> bool:
+        """Whether it opens nothing any more."""
+        return self.revoked_at is not None
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """A search: what is asked, and how the index and the records answer it together."""
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -11,7 +12,7 @@ from reid.evaluation.reranking import rerank
 from reid.search import NO_ROW, View
 from service.gallery.errors import BundleChangedError, FilterError, NotEmbeddedError, NotFoundError
 from service.gallery.filters import Filter
-from service.gallery.records import Sighting
+from service.gallery.records import Place, Sighting
 from service.gallery.sqlite.reading import Reading
 from service.gallery.vectors import mean_direction
 
@@ -133,7 +134,7 @@ class Searcher:
 
     def _question(self, query: Query, terms: Terms) -> _Question:
         direction, own_rows = self._direction(query)
-        own = list(self.reading.sightings_at(own_rows.tolist()).values())
+        own = self.reading.places(own_rows.tolist())
         return _Question(direction, own_rows, _one_camera(own), _narrowed(terms, query, own), terms)
 
     def _direction(self, query: Query) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -143,10 +144,10 @@ class Searcher:
         if query.embeddings is not None:
             return mean_direction(query.embeddings, self.view.dimension), np.empty(0, np.int64)
         rows = self._rows_of(query)
-        embedded, vectors = self.reading.vectors(rows, self.bundle_id, self.view.dimension)
+        embedded = self.view.positions(rows)
         if not len(embedded):
             raise NotEmbeddedError("expected sightings that the active bundle embedded, got none")
-        return mean_direction(vectors.astype(np.float32), self.view.dimension), rows
+        return mean_direction(self.view.vectors(embedded).astype(np.float32), self.view.dimension), rows
 
     def _rows_of(self, query: Query) -> NDArray[np.int64]:
         if query.sighting_id is not None:
@@ -223,8 +224,8 @@ class Searcher:
         if not matches:
             return matches
         by_row = {match.sighting.row: match for match in matches}
-        rows, vectors = self.reading.vectors(np.array(sorted(by_row), np.int64), self.bundle_id, self.view.dimension)
-        unit = vectors.astype(np.float32)
+        rows = np.array(sorted(by_row), np.int64)
+        unit = self.view.vectors(self.view.positions(rows)).astype(np.float32)
         unit /= np.linalg.norm(unit, axis=1, keepdims=True)
         (distances,) = rerank(direction[None], unit)
         scores = [by_row[row].score for row in rows.tolist()]
@@ -251,14 +252,14 @@ def _kept(question: _Question, rows: NDArray[np.int64], scores: NDArray[np.float
     return list(zip(rows[there][: sought.top_k].tolist(), scores[there][: sought.top_k].tolist(), strict=True))
 
 
-def _narrowed(terms: Terms, query: Query, own: list[Sighting]) -> Filter:
+def _narrowed(terms: Terms, query: Query, own: AbstractSet[Place]) -> Filter:
     """The filter of `terms`, without the cameras and tracklets that the query was seen by and in, if so asked."""
     if not (terms.exclude_same_camera or terms.exclude_own_tracklet):
         return terms.filter
     if not own or (query.stored is not None and query.stored.persons):
         raise FilterError("expected a query by sighting or tracklet to exclude its own camera, got another")
-    cameras = {sighting.camera_id for sighting in own if terms.exclude_same_camera}
-    tracklets = {sighting.tracklet_id for sighting in own if terms.exclude_own_tracklet}
+    cameras = {place.camera_id for place in own if terms.exclude_same_camera}
+    tracklets = {place.tracklet_id for place in own if terms.exclude_own_tracklet}
     return replace(
         terms.filter,
         not_cameras=(*terms.filter.not_cameras, *sorted(filter(None, cameras))),
@@ -266,8 +267,8 @@ def _narrowed(terms: Terms, query: Query, own: list[Sighting]) -> Filter:
     )
 
 
-def _one_camera(own: list[Sighting]) -> str | None:
-    cameras = {sighting.camera_id for sighting in own}
+def _one_camera(own: AbstractSet[Place]) -> str | None:
+    cameras = {place.camera_id for place in own}
     return cameras.pop() if len(cameras) == 1 else None
 
 

@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO, Any, TypeVar
@@ -15,6 +14,7 @@ from reid.errors import ImageError
 from reid.image_formats import read_header
 from service.fields import LARGEST, Attributes, CameraId, Metadata, PersonId, PersonName, SightingId, Tags, TrackletId
 from service.gallery.archive import ArchiveWriter, json_object, read_archive
+from service.gallery.digests import sha256
 from service.gallery.errors import ArchiveError, ConflictError, NotFoundError
 from service.gallery.filters import Filter
 from service.gallery.gallery import Gallery
@@ -226,8 +226,8 @@ def _export_some(gallery: Gallery, reading: Reading, after: int, writer: Archive
         taken.append(sighting)
     if not page.records:
         return None, 0
-    for sha256, jpeg in crops.items():
-        writer.add_crop(sha256, jpeg)
+    for name, jpeg in crops.items():
+        writer.add_crop(name, jpeg)
     vectors = reading.vectors_of_all_bundles([sighting.row for sighting in taken])
     people = {sighting.person_id for sighting in taken if sighting.person_id is not None}
     writer.add_batch(
@@ -257,7 +257,7 @@ def _checked(batch: _Batch, crops: dict[str, bytes], bundles: dict[str, int]) ->
 
 def _check_crop(one: _Sighting, jpeg: bytes | None) -> None:
     """Raise ArchiveError unless `jpeg` is what the sighting says: as every kept crop, a JPEG without metadata."""
-    if jpeg is None or hashlib.sha256(jpeg).hexdigest() != one.image_sha256:
+    if jpeg is None or sha256(jpeg) != one.image_sha256:
         raise ArchiveError(f"expected the crop of {one.sighting_id!r} in its batch, got none or another")
     try:
         header = read_header(jpeg)

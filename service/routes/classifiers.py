@@ -6,11 +6,9 @@ from fastapi.concurrency import run_in_threadpool
 from reid.predictors.label_score import ranked
 from service.auth import GuardedRoute
 from service.bodies import IMAGE_BODIES, from_base64, invalid, media_type, read_form, read_json, single, validated
-from service.core import Core
 from service.crops import computed
 from service.dependencies import ActorOf, CoreOf, ViewerOf
 from service.gallery.errors import ForbiddenError
-from service.gallery.records import Actor
 from service.leaving import until_gone
 from service.openapi import image_body
 from service.schemas.classifiers import (
@@ -63,7 +61,7 @@ async def classify(name: str, request: Request, core: CoreOf, actor: ActorOf, vi
         ticket.leave()
     labelled = [ranked(classifier.bundle.labels, row) for row in scores]
     if sighting_id is not None:
-        await run_in_threadpool(_attach, core, actor, sighting_id, name, labelled[0][0].label)
+        await run_in_threadpool(core.gallery.label_sighting, actor, sighting_id, name, labelled[0][0].label)
     return ClassifyAnswer(
         results=[
             ClassifiedOut(labels=[LabelOut(label=one.label, score=one.score) for one in labels]) for labels in labelled
@@ -86,10 +84,3 @@ async def _read(request: Request) -> tuple[list[bytes], str | None]:
     if sighting_id is not None and len(images) > 1:
         raise invalid(("body",), f"expected at most one image with a sighting_id, got {len(images)}")
     return images, sighting_id
-
-
-def _attach(core: Core, actor: Actor, sighting_id: str, name: str, label: str) -> None:
-    with core.labelling:
-        with core.gallery.reading(actor) as reading:
-            attributes = reading.sighting(sighting_id).attributes
-        core.gallery.change_sighting(actor, sighting_id, {"attributes": attributes | {name: label}})

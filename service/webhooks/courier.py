@@ -85,8 +85,7 @@ class Courier:
         more = True
         while more and not self._stopped.is_set():
             with self._gallery.reading(Actor(self._webhook.key_id)) as reading:
-                key = reading.key(self._webhook.key_id)
-                if key is not None and key.revoked_at is not None:
+                if reading.is_revoked(self._webhook.key_id):
                     self.stop()
                     return after
                 arrivals = arrivals_after(reading, after)

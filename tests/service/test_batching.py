@@ -1,6 +1,7 @@
 """The model's queue: batches of what waits, joined again; refused, dropped or forgotten where it would be in vain."""
 
 import asyncio
+import re
 import socket
 import threading
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from service import door
 from service.batching import BATCH_IMAGES, ModelQueue, _Request
 from service.decoding import Decoders
 from service.metrics import Metrics
@@ -188,7 +190,8 @@ def test_the_pace_is_measured_on_full_batches_and_on_small_ones_of_a_busy_house(
         assert queue.admission.images_per_s == pytest.approx(0.8 * measured + 0.2 / 1000)
 
 
-def test_a_full_queue_refuses_before_the_body_is_read_but_not_what_needs_no_model(service, gate):
+def test_a_full_queue_refuses_before_the_body_is_read_but_not_what_needs_no_model(service, gate, caplog, monkeypatch):
+    monkeypatch.setattr(door, "TOLD_AFTER_S", 0.01)
     gate.open.set()
     sighting_id = service.enrol(1, person_id="ada")["sightings"][0]["sighting_id"]
     admission = service.core.model.queue.admission
@@ -204,6 +207,8 @@ def test_a_full_queue_refuses_before_the_body_is_read_but_not_what_needs_no_mode
         assert answer.startswith("HTTP/1.1 503 ")
         assert "retry-after: 1995" in answer.lower()
         assert "x-content-type-options: nosniff" in answer.lower()
+    said = re.compile(r"(\d+) requests were sent away")
+    wait_until(lambda: sum(map(int, said.findall(caplog.text))) == 2)  # the last ones too, though nobody comes after
     assert service.search(queries=[{"sighting_id": sighting_id}])["results"][0]["matches"] == []
     first.leave()
     service.enrol(2)  # an empty house lets anyone in

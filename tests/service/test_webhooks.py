@@ -26,6 +26,7 @@ class Receiver:
     url: str
     received: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)
+    held: threading.Lock = field(default_factory=threading.Lock)  # whoever has it keeps the answers back
 
     @property
     def changes(self) -> list[int]:
@@ -38,7 +39,8 @@ def receiver() -> Iterator[Receiver]:
         def do_POST(self):
             body = self.rfile.read(int(self.headers["Content-Length"]))
             kept.received.append(({name.lower(): value for name, value in self.headers.items()}, body))
-            status = kept.answers.pop(0) if kept.answers else 204
+            with kept.held:
+                status = kept.answers.pop(0) if kept.answers else 204
             self.send_response(status)
             if status == 302:
                 self.send_header("Location", kept.url + "/elsewhere")
@@ -168,6 +170,22 @@ def test_a_revoked_key_takes_its_webhooks_with_it(calling, receiver):
     wait_until(lambda: receiver.received)
     wait_until(lambda: len(threads("webhook")) == 1)
     assert len(receiver.received) == 1
+
+
+def test_a_webhook_that_is_removed_during_its_call_ends_with_it(calling, receiver):
+    """The call is finished, though it was refused; nothing is tried again, written down, or called after it."""
+    receiver.answers = [500] * 3
+    webhook = add(calling, receiver.url)
+    with receiver.held:
+        calling.enrol(1, person_id="ada")
+        calling.enrol(2, person_id="bob")
+        wait_until(lambda: receiver.received)
+        calling.client.delete(f"/v1/webhooks/{webhook['webhook_id']}").raise_for_status()
+        assert len(threads("webhook")) == 1
+    wait_until(lambda: threads("webhook") == [])
+    assert receiver.changes == [1]
+    with calling.core.gallery.store.reading() as reading:
+        assert reading.connection.execute("SELECT count(*) FROM dead_letters").fetchone() == (0,)
 
 
 def threads(name: str) -> list[threading.Thread]:

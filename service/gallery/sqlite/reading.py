@@ -1,6 +1,5 @@
 """What can be asked of the store, as one caller sees it."""
 
-import hashlib
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,9 +8,10 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from service.gallery.digests import sha256
 from service.gallery.errors import ErasedError, IdempotencyError, NotFoundError
 from service.gallery.filters import Condition, Filter, condition, marks, visible
-from service.gallery.records import AuditLine, Key, Moment, Page, Person, Receipt, RetentionRule, Sighting
+from service.gallery.records import AuditLine, Key, Moment, Page, Person, Place, Receipt, RetentionRule, Sighting
 from service.gallery.sqlite import tombstones
 from service.gallery.sqlite.keys import find_key
 
@@ -85,6 +85,18 @@ class Reading:
         for part in _parts(list(rows)):
             some = self._sightings(Condition(f"s.row IN ({marks(len(part))})", part), "")
             found.update((sighting.row, sighting) for sighting in some)
+        return found
+
+    def places(self, rows: Iterable[int]) -> set[Place]:
+        """Where the sightings of those row numbers were seen: no more of them is read."""
+        found: set[Place] = set()
+        for part in _parts(list(rows)):
+            where = Condition.all_of([Condition(f"s.row IN ({marks(len(part))})", part), self._visible])
+            seen = self._connection.execute(
+                f"SELECT DISTINCT s.camera_id, s.tracklet_id FROM sightings AS s WHERE {where.sql}",  # noqa: S608
+                where.values,
+            )
+            found.update(Place(*one) for one in seen)
         return found
 
     def rows(self, wanted: Filter) -> NDArray[np.int64]:
@@ -256,6 +268,11 @@ class Reading:
         """The API key of that id, revoked ones included."""
         return find_key(self._connection, key_id)
 
+    def is_revoked(self, key_id: str) -> bool:
+        """Whether that was a key once and is none any more; who asks without keys is never revoked."""
+        key = self.key(key_id)
+        return key is not None and key.is_revoked
+
     def audit(self, before_row: int | None, limit: int) -> Page[AuditLine]:
         """Audit lines, the latest first, those before `before_row` if one is given."""
         found = self._connection.execute(
@@ -293,7 +310,7 @@ class Reading:
 
 def person_sha256(person_id: str) -> str:
     """How a receipt names a person."""
-    return hashlib.sha256(person_id.encode()).hexdigest()
+    return sha256(person_id.encode())
 
 
 def _expired(rule: RetentionRule, now: Moment) -> Condition:

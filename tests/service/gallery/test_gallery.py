@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
@@ -21,7 +22,18 @@ from service.gallery.filters import Filter
 from service.gallery.records import Actor, Once, Person
 from service.gallery.search import Query
 from service.gallery.sqlite.schema import VERSION
-from tests.service.gallery.conftest import EVERYONE, OTHER, crop, fields, files, found, kept, looking_like, open_gallery
+from tests.service.gallery.conftest import (
+    EVERYONE,
+    OTHER,
+    crop,
+    fields,
+    files,
+    found,
+    kept,
+    looking_like,
+    open_gallery,
+    together,
+)
 
 
 def once(key="k", body="b"):
@@ -338,3 +350,13 @@ def test_a_person_is_split_whole_or_not_at_all(gallery):
     assert gallery.split(EVERYONE, "ada", [two.sighting_id, three.sighting_id], "bob").value.sightings == 3
     with gallery.reading(EVERYONE) as reading:
         assert reading.person("ada").sightings == 0
+
+
+def test_labels_of_several_classifiers_at_once_are_all_kept(gallery):
+    (sighting,) = gallery.enrol(EVERYONE, [crop("a")], fields()).value
+    labels = [partial(gallery.label_sighting, EVERYONE, sighting.sighting_id, f"c{n}", f"label-{n}") for n in range(8)]
+    together(gallery, *labels)
+    with gallery.reading(EVERYONE) as reading:
+        assert reading.sighting(sighting.sighting_id).attributes == {f"c{n}": f"label-{n}" for n in range(8)}
+    with pytest.raises(NotFoundError):
+        gallery.label_sighting(EVERYONE, "nothing", "c", "label")

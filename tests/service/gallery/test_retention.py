@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.gallery.errors import FilterError, ForbiddenError, NotFoundError
-from service.gallery.records import Actor, Moment, RetentionRule, SightingFields
+from service.gallery.records import Actor, Moment, RetentionRule, SightingFields, new_id
 from service.gallery.retention import RetentionRunner
 from service.gallery.sqlite import jobs
 from tests.service.gallery.conftest import EVERYONE, crop, files, kept, open_gallery, wait_until
@@ -97,7 +97,7 @@ def test_jobs_that_ended_long_ago_are_forgotten_without_another_being_asked_for(
     """A report holds pictures of people."""
 
     def ended(days_ago, writing):
-        job = jobs.add_job(writing, EVERYONE, "evaluate", "read", {}, ())
+        job = jobs.add_job(writing, EVERYONE, "evaluate", "read", {}, (), new_id())
         jobs.end(writing, job, "failed", "for the test")
         at_us = Moment.now().us - round(days_ago * 86_400_000_000)
         writing.connection.execute("UPDATE jobs SET ended_at_us = ? WHERE job_id = ?", (at_us, job.job_id))
