@@ -21,7 +21,7 @@ threads.configure()
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.harness import Row, compare, main
+from benchmarks.harness import Row, compare, main, resident_mb
 from reid.datasets.generated import generate_crops
 from reid.predictors import Embedder
 from service.child import running_service
@@ -76,7 +76,7 @@ def _million(folder: Path, home: Path, vector_bytes: int) -> Iterator[Row]:
         begun = time.perf_counter()
         with running_service(where, folder / "log", settings={"REID_AUTH": "off"}) as running:
             ready_s.append(time.perf_counter() - begun)
-            resident.append(_resident_mb(running.process.pid))
+            resident.append(resident_mb(running.process.pid))
     timed = compare("", lambda: None, lambda: None, peer_name="", pairs=1)
     yield _row(timed, "start-up at 1M sightings vs an empty gallery", min(ready_s[::2]), min(ready_s[1::2]), "s")
     yield _row(timed, "memory at 1M sightings vs an empty gallery", resident[0], resident[1], "MB")
@@ -96,11 +96,6 @@ def _row(timed: Row, name: str, ours: float, peer: float, unit: str) -> Row:
         spread=(ratio, ratio),
         unit=unit,
     )
-
-
-def _resident_mb(pid: int) -> float:
-    (line,) = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS")]
-    return int(line.split()[1]) / 1024
 
 
 def _crops(embedder: Embedder) -> list[Crop]:

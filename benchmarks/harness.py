@@ -61,12 +61,20 @@ def compare(
     )
 
 
-def main(module: str, rows: Callable[[], Iterable[Row]]) -> None:
-    """Run a benchmark module from the command line: print its table, write its rows with `--json FILE`."""
+def main(module: str, rows: Callable[..., Iterable[Row]], **options: float) -> None:
+    """Run a benchmark module from the command line: print its table, write its rows with `--json FILE`.
+
+    Each of `options`, by name and default, becomes a flag, and is given to `rows`.
+    """
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{module}")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows here")
+    for name, default in options.items():
+        parser.add_argument(f"--{name}", type=float, default=default, help=f"default: {default:g}")
     arguments = parser.parse_args()
-    done = [dataclasses.replace(row, command=f"python -m benchmarks.{module}") for row in rows()]
+    given = {name: getattr(arguments, name) for name in options}
+    command = f"python -m benchmarks.{module}"
+    command += "".join(f" --{name} {value:g}" for name, value in given.items() if value != options[name])
+    done = [dataclasses.replace(row, command=command) for row in rows(**given)]
     print_rows(done)
     if arguments.json:
         arguments.json.write_text(json.dumps([dataclasses.asdict(row) for row in done], indent=1) + "\n")
@@ -87,6 +95,12 @@ def print_rows(rows: Sequence[Row]) -> None:
             row.peer_name,
         )
     Console().print(table)
+
+
+def resident_mb(pid: int) -> float:
+    """How much memory a process has just now."""
+    (line,) = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS")]
+    return int(line.split()[1]) / 1024
 
 
 def hardware() -> str:

@@ -1,4 +1,7 @@
-"""The REST API of a real service process: one crop, 64 clients, and five times what it can do."""
+"""The REST API of a real service process: one crop, 64 clients, and 50 %, 90 % and 500 % of what it can do.
+
+`--minutes 30` is how long its memory is watched, at 90 %.
+"""
 
 import dataclasses
 import io
@@ -10,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +23,7 @@ threads.configure()
 
 import httpx
 
-from benchmarks.harness import Row, compare, main
+from benchmarks.harness import Row, compare, main, resident_mb
 from reid.datasets.generated import generate_crops
 from reid.images import decode_image
 from reid.predictors import Embedder
@@ -27,11 +31,14 @@ from service.batching import BATCH_IMAGES
 from service.child import free_port, running_service
 
 _REQUESTS, _CLIENTS, _PAIRS = 320, 64, 5
-_DEADLINE_S, _OVERLOAD_S, _OVERLOAD_CLIENTS = 1, 8, 512
+_DEADLINE_S, _LEVEL_S, _MOST_CLIENTS = 1, 8, 512
+_LEVELS, _OVERLOAD = (50, 90, 500), 500  # percent of the peak
+_PERCENTILES = (50, 95, 99)
+_PATH = "/v1/embeddings"
 _TYPE = "multipart/form-data; boundary=b"
 
 
-def rows() -> Iterator[Row]:
+def rows(minutes: float) -> Iterator[Row]:
     """The load generator is a process of its own on the same processors, as is the naive endpoint."""
     crop = _crop()
     embedder = Embedder.load()
@@ -46,13 +53,13 @@ def rows() -> Iterator[Row]:
         body = folder / "body"
         part = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
         body.write_bytes(part + crop + b"\r\n--b--\r\n")
-        with _service(folder, "10") as (url, client):
+        with _service(folder, "60") as (url, client, _):  # nobody is to be sent away
 
             def served() -> httpx.Response:
-                return client.post("/v1/embeddings", files={"file": crop}).raise_for_status()
+                return client.post(_PATH, files={"file": crop}).raise_for_status()
 
             def crowd() -> None:
-                done = _load(url, "/v1/embeddings", body, "--clients", _CLIENTS, "--requests", _REQUESTS)
+                done = _load(url, _PATH, body, "--clients", _CLIENTS, "--requests", _REQUESTS)
                 assert done["statuses"] == {"200": _REQUESTS}, done["statuses"]
 
             yield compare(
@@ -79,57 +86,106 @@ def rows() -> Iterator[Row]:
                     pairs=_PAIRS,
                     per=_REQUESTS,
                 )
-        yield from _overload(folder, body)
+        yield from _under_load(folder, body, minutes)
 
 
-def _overload(folder: Path, body: Path) -> Iterator[Row]:
-    """Goodput at 500 % of the peak against the peak itself; how late the worst good answer and refusal were."""
-    with _service(folder, str(_DEADLINE_S)) as (url, _):
-        worst: list[tuple[float, float]] = []
-        rate = 0.0
+@dataclass
+class _Level:
+    """What came of one offered load, run after run: good answers a second, and how long answers and refusals took."""
 
-        def peak() -> None:
-            nonlocal rate
-            done = _load(url, "/v1/embeddings", body, "--clients", BATCH_IMAGES, "--requests", _REQUESTS)
-            rate = len(done["good_s"]) / done["taken_s"]
+    goodput: list[float] = field(default_factory=list)
+    good_s: list[list[float]] = field(default_factory=list)
+    other_s: list[list[float]] = field(default_factory=list)
+
+    def note(self, done: dict[str, Any]) -> None:
+        """Add a run."""
+        self.goodput.append(len(done["good_s"]) / done["taken_s"])
+        self.good_s.append(done["good_s"])
+        self.other_s.append(done["other_s"])
+
+
+def _under_load(folder: Path, body: Path, minutes: float) -> Iterator[Row]:
+    """Each run of a level follows one of the peak, which says how much it is; then the memory, for a long while."""
+    with _service(folder, str(_DEADLINE_S)) as (url, _, process):
+
+        def peak() -> float:
+            done = _load(url, _PATH, body, "--clients", BATCH_IMAGES, "--requests", _REQUESTS)
+            return len(done["good_s"]) / float(done["taken_s"])
+
+        def offered(per_second: float, seconds: float) -> dict[str, Any]:
+            steadily = ("--seconds", seconds, "--per-second", per_second)
+            return _load(url, _PATH, body, "--clients", _MOST_CLIENTS, *steadily)
 
         peak()
-        goods, peaks = [], []
+        levels, peaks = {percent: _Level() for percent in _LEVELS}, list[float]()
         for _ in range(_PAIRS):
-            peak()
-            done = _load(
-                url, "/v1/embeddings", body, "--clients", _OVERLOAD_CLIENTS, "--seconds", _OVERLOAD_S,
-                "--per-second", 5 * rate,
-            )  # fmt: skip
-            peaks.append(rate)
-            goods.append(len(done["good_s"]) / done["taken_s"])
-            worst.append((max(done["good_s"]), statistics.quantiles(done["other_s"], n=100)[-1]))
-        ratios = [good / best for good, best in zip(goods, peaks, strict=True)]
-        goodput = dataclasses.replace(
-            compare("", lambda: None, lambda: None, peer_name="", pairs=1),
-            name="service goodput at 500 % load vs peak",
-            ours=round(statistics.median(goods), 1),
-            peer=round(statistics.median(peaks), 1),
+            for percent, level in levels.items():
+                rate = peak()
+                level.note(offered(rate * percent / 100, _LEVEL_S))
+                if percent == _OVERLOAD:
+                    peaks.append(rate)
+        base = compare("", lambda: None, lambda: None, peer_name="", pairs=1)
+        yield from _latencies(base, levels)
+        overload = levels[_OVERLOAD]
+        yield dataclasses.replace(
+            _against(base, overload.goodput, peaks),
+            name=f"service goodput at {_OVERLOAD} % load vs peak",
             peer_name=f"the same service with {BATCH_IMAGES} clients",
-            ratio=round(statistics.median(ratios), 3),
             unit="img/s",
-            higher_is_better=True,
-            spread=(round(min(ratios), 3), round(max(ratios), 3)),
         )
-        yield goodput
-        for which, (meaning, promised_s) in enumerate((("slowest answer", _DEADLINE_S), ("refusals p99", 0.1))):
-            taken = [one[which] for one in worst]
-            yield dataclasses.replace(
-                goodput,
-                name=f"service {meaning} at 500 % load vs promise",
-                ours=round(1000 * statistics.median(taken), 1),
-                peer=1000 * promised_s,
-                peer_name="the promise",
-                ratio=round(promised_s / statistics.median(taken), 3),
-                unit="ms",
-                higher_is_better=False,
-                spread=(round(promised_s / max(taken), 3), round(promised_s / min(taken), 3)),
-            )
+        slowest, refusals = [max(run) for run in overload.good_s], [_percentile(run, 99) for run in overload.other_s]
+        yield _promised(base, f"slowest answer at {_OVERLOAD} % load", slowest, _DEADLINE_S)
+        yield _promised(base, f"refusals p99 at {_OVERLOAD} % load", refusals, 0.1)
+        before_mb = resident_mb(process.pid)
+        offered(0.9 * statistics.median(peaks), 60 * minutes)
+        after_mb = resident_mb(process.pid)
+        yield dataclasses.replace(
+            _against(base, [before_mb], [after_mb]),
+            name="service memory after a long run at 90 % load vs before",
+            ours=round(after_mb, 1),
+            peer=round(before_mb, 1),
+            peer_name=f"the same process {minutes:g} minutes earlier",
+            unit="MB",
+            higher_is_better=False,
+        )
+
+
+def _latencies(base: Row, levels: dict[int, _Level]) -> Iterator[Row]:
+    """Of the good answers, from when each request was due."""
+    for percent, level in levels.items():
+        for which in _PERCENTILES:
+            taken = [_percentile(run, which) for run in level.good_s]
+            yield _promised(base, f"p{which} at {percent} % load", taken, _DEADLINE_S)
+
+
+def _percentile(seconds: list[float], which: int) -> float:
+    return statistics.quantiles(seconds, n=100)[which - 1]
+
+
+def _promised(base: Row, what: str, seconds: list[float], promised_s: float) -> Row:
+    against = _against(base, [1000 * promised_s] * len(seconds), [1000 * one for one in seconds])
+    return dataclasses.replace(
+        against,
+        name=f"service {what} vs promise",
+        ours=against.peer,
+        peer=against.ours,
+        peer_name="the promise",
+        unit="ms",
+        higher_is_better=False,
+    )
+
+
+def _against(base: Row, ours: list[float], peers: list[float]) -> Row:
+    """Of figures where more is better: medians, and the ratios run by run."""
+    ratios = [our / peer for our, peer in zip(ours, peers, strict=True)]
+    return dataclasses.replace(
+        base,
+        ours=round(statistics.median(ours), 1),
+        peer=round(statistics.median(peers), 1),
+        ratio=round(statistics.median(ratios), 3),
+        higher_is_better=True,
+        spread=(round(min(ratios), 3), round(max(ratios), 3)),
+    )
 
 
 def _crop() -> bytes:
@@ -139,10 +195,10 @@ def _crop() -> bytes:
 
 
 @contextmanager
-def _service(folder: Path, deadline_s: str) -> Iterator[tuple[str, httpx.Client]]:
+def _service(folder: Path, deadline_s: str) -> Iterator[tuple[str, httpx.Client, subprocess.Popen[bytes]]]:
     settings = {"REID_AUTH": "off", "REID_DEADLINE_S": deadline_s}
     with running_service(folder / "home", folder / "log", settings=settings) as running:
-        yield running.url, running.client
+        yield running.url, running.client, running.process
 
 
 @contextmanager
@@ -172,4 +228,4 @@ def _load(url: str, path: str, body: Path, *options: object) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main("service", rows)
+    main("service", rows, minutes=1)

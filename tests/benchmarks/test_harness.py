@@ -49,3 +49,18 @@ def test_rows_say_where_and_how_they_were_measured(tmp_path: Path, monkeypatch: 
     assert row["command"] == "python -m benchmarks.search"
     assert row["hardware"]
     assert "torch" in row["versions"]
+
+
+def test_an_option_is_given_to_the_rows_and_named_in_their_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, given, ticks = tmp_path / "rows.json", list[float](), itertools.count()
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "--json", str(out), "--minutes", "0.5"])
+
+    def rows(minutes: float) -> list[Row]:
+        given.append(minutes)
+        return [compare("a", lambda: next(ticks), lambda: next(ticks), peer_name="p", pairs=1)]
+
+    main("service", rows, minutes=1)
+    assert given == [0.5]
+    assert json.loads(out.read_text())[0]["command"] == "python -m benchmarks.service --minutes 0.5"

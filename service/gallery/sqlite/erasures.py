@@ -95,7 +95,7 @@ class Erasures:
         """Rewrite the file and empty its log, so that nothing erased is left in either.
 
         secure_delete overwrites what is deleted, but not the copies that SQLite leaves in the gaps of its pages
-        when it splits and merges them.
+        when it splits and merges them; neither does an incremental vacuum, which moves pages with their gaps.
         """
         try:
             if self._unscrubbed:
