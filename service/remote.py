@@ -104,7 +104,7 @@ def export(
     key: Key = None,
 ) -> None:
     """Write the whole gallery into one file: images, vectors, people. Needs the scope admin."""
-    with _asking(url, key) as service:
+    with asking(url, key) as service:
         done = _done(service, service.send(client.export()))
         part = file.with_name(f"{file.name}.part")
         try:
@@ -127,7 +127,7 @@ def take_in(
 
     The file is checked to its end before anything of it is kept. An import that was cut short is simply begun again.
     """
-    with _asking(url, key) as service:
+    with asking(url, key) as service:
         with file.open("rb") as archive:
             job = service.upload(archive)
         result = _done(service, job).result
