@@ -250,9 +250,18 @@ def _weight_norm(model: nn.Module) -> float:
 
 
 def _average(model: nn.Module, decay: float) -> AveragedModel | None:
+    """What follows the weights and batch statistics, quickly at first: a start from random weights must be forgotten.
+
+    The n-th step keeps (1 + n) / (10 + n) of what it has, up to `decay`, as TensorFlow's moving averages do.
+    """
     if not decay:
         return None
-    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)  # type: ignore[no-untyped-call]
+
+    def follow(averaged: Any, current: Any, steps: torch.Tensor | int) -> None:
+        kept = min(decay, (1 + int(steps)) / (10 + int(steps)))
+        get_ema_multi_avg_fn(kept)(averaged, current, steps)  # type: ignore[no-untyped-call]
+
+    return AveragedModel(model, multi_avg_fn=follow, use_buffers=True)
 
 
 def _optimiser(recipe: RunRecipe, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:

@@ -16,7 +16,7 @@ from reid.errors import CheckpointError, DatasetError
 from trainer.checkpoint import load_checkpoint, save_checkpoint
 from trainer.distributed import World
 from trainer.held_out import hold_out
-from trainer.loop import run
+from trainer.loop import _average, run
 from trainer.recipes.reid import DEBUG, ReidRecipe
 from trainer.tasks.reid import ReidTask
 
@@ -118,6 +118,24 @@ def test_an_exploding_run_ends_with_a_verdict(generated_market: Path, tmp_path: 
     recipe = dataclasses.replace(SMALL, optimiser="sgd", learning_rate=1e30, weight_decay=0.0)
     assert train(generated_market, recipe, tmp_path) == "diverged at epoch 1, step 2"
     assert json.loads((tmp_path / "outcome.json").read_text())["verdict"] == "diverged at epoch 1, step 2"
+
+
+def test_an_average_soon_forgets_where_it_began() -> None:
+    """Weights that stand at 1 after a first step at 0: with a bare decay of 0.99 the average of 20 steps is 0.17."""
+    model = torch.nn.BatchNorm1d(1)
+    average = _average(model, 0.99)
+    assert average is not None
+    with torch.no_grad():
+        for step in range(20):
+            model.weight.fill_(float(step > 0))
+            model.running_mean.fill_(float(step > 0))
+            average.update_parameters(model)
+    expected = 1.0
+    for step in range(1, 20):
+        expected *= (1 + step) / (10 + step)
+    assert average.module.weight.item() == pytest.approx(1 - expected)
+    assert average.module.running_mean.item() == pytest.approx(1 - expected)
+    assert 1 - expected > 0.99
 
 
 def test_a_loss_that_explodes_but_stays_finite_ends_the_run(generated_market: Path, tmp_path: Path) -> None:
