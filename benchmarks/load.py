@@ -41,6 +41,7 @@ class Client(asyncio.Protocol):
         self._request = request
         self._received = bytearray()
         self._answer: asyncio.Future[int] | None = None
+        self.closed = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the way out."""
@@ -59,7 +60,8 @@ class Client(asyncio.Protocol):
             answer.set_result(int(head[9:12]))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Whoever waits hears of it."""
+        """Whoever waits hears of it; an idle connection is closed by the service after some seconds."""
+        self.closed = True
         if self._answer is not None:
             self._answer.set_exception(exc or ConnectionError("expected an answer, got the end"))
 
@@ -90,6 +92,8 @@ async def steadily(url: str, request: bytes, clients: int, seconds: float, per_s
     done, idle, asked = Load(taken_s=seconds), await _connect(url, request, clients), []
 
     async def one(client: Client, since_s: float) -> None:
+        if client.closed:
+            (client,) = await _connect(url, request, 1)
         await _once(client, since_s, done)
         idle.append(client)
 
