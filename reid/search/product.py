@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from reid.precision import Precision, native_half
+from reid.precision import multiplies_bf16
 from reid.search.chunk import ROWS_ARE_MULTIPLES_OF, rounded_up
 from reid.search.scan import EPSILON, Candidates, Part, longest_rows
 
@@ -24,7 +24,7 @@ def multiply(parts: Sequence[Part], queries: NDArray[np.float32], top_k: int) ->
     The bounds are those of :func:`reid.search.scan.scan`, with what rounding the queries and the scores adds.
     """
     asked = torch.from_numpy(queries)
-    if native_half(asked.device) is Precision.BF16:
+    if multiplies_bf16(asked.device):
         asked = asked.bfloat16()
     margins = 2 * _errors(parts, queries, asked)
     best = np.full((len(queries), top_k), -np.inf, np.float32)

@@ -9,7 +9,7 @@ from PIL import Image
 from reid.datasets.generated import generate_crops
 from reid.errors import ImageFormatError
 from reid.networks.embedding import EmbeddingArguments, EmbeddingNetwork
-from reid.precision import Precision, choose_precision, native_half
+from reid.precision import Precision, choose_precision, multiplies_bf16, native_half
 from reid.predictors import Embedder, resolve_device
 from reid.transforms import PreprocessConfig
 
@@ -63,6 +63,23 @@ def test_half_precision_is_used_only_where_it_agrees(tiny_bundle: Path, crops: l
     exact.precision = Precision.FP32
     assert chosen.precision in (native_half(torch.device("cpu")), Precision.FP32)
     assert (chosen.embed(crops) * exact.embed(crops)).sum(axis=1).min() >= 0.999
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "half"),
+    [
+        ({"avx512_bf16": True, "amx_bf16": True}, Precision.BF16),
+        ({"avx512_bf16": True, "amx_bf16": False}, Precision.FP32),
+        ({}, Precision.FP32),
+    ],
+)
+def test_half_precision_is_used_only_where_it_is_faster(
+    monkeypatch: pytest.MonkeyPatch, capabilities: dict[str, bool], half: Precision
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    assert native_half(torch.device("cpu")) is half
+    assert native_half(torch.device("cuda")) is Precision.FP16
+    assert multiplies_bf16(torch.device("cpu")) is ("avx512_bf16" in capabilities)
 
 
 @pytest.mark.parametrize("device", ["tpu0", "", "cuda:x", "mps", "meta", "xpu"])

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from reid.errors import VectorError
-from reid.precision import Precision
 from reid.search import ExactIndex
 from reid.search.chunk import Chunk
 from reid.search.index import FIRST_CHUNK_ROWS
@@ -113,7 +112,7 @@ def test_every_number_is_kept_bit_for_bit():
 @pytest.fixture(params=["bf16", "fp32"])
 def product(request, monkeypatch):
     """Batches with and without half-precision hardware."""
-    monkeypatch.setattr("reid.search.product.native_half", lambda _: Precision(request.param))
+    monkeypatch.setattr("reid.search.product.multiplies_bf16", lambda _: request.param == "bf16")
 
 
 def crowded_index(rng) -> tuple[ExactIndex, NDArray[np.float16], NDArray[np.int64]]:
