@@ -3,9 +3,10 @@
 from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple
 
-from fastapi import Request, Response
+from fastapi import Request, Response, WebSocket
 from fastapi.concurrency import run_in_threadpool
 from fastapi.routing import APIRoute
+from starlette.requests import HTTPConnection
 
 from service import keys, sessions
 from service.bodies import media_type
@@ -52,6 +53,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("POST", "/v1/embeddings"): Rule("read", embeds=True),
     ("GET", "/v1/classifiers"): Rule("read"),
     ("POST", "/v1/classifiers/{name}"): Rule("read", embeds=True),
+    ("POST", "/v1/actions"): Rule("read", embeds=True),
     ("GET", "/v1/jobs"): Rule("read"),
     ("GET", "/v1/jobs/{job_id}"): Rule("read"),
     ("DELETE", "/v1/jobs/{job_id}"): Rule("read"),
@@ -78,6 +80,10 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/v1/audit"): Rule("admin", limited=False),
     ("GET", "/metrics"): Rule("admin", limited=False),
 }
+
+
+# Streams are no part of the OpenAPI description, which has no word for them.
+STREAM_RULES: dict[str, Rule] = {"/v1/actions/stream": Rule("read")}
 
 
 def embedding_route(method: str, path: str) -> str | None:
@@ -112,13 +118,14 @@ class GuardedRoute(APIRoute):
         return guarded
 
 
-def authenticate(gallery: Gallery, request: Request) -> Key:
+def authenticate(gallery: Gallery, request: HTTPConnection) -> Key:
     """The key that was given, or that signed in to the session; a key in the header comes first.
 
     Raises UnauthorizedError, always the same for a key that is not in force, and UntrustedOriginError for a session
     on another page.
     """
-    given, session = request.headers.get(HEADER), request.cookies.get(sessions.COOKIE)
+    given = request.headers.get(HEADER)
+    session = request.cookies.get(sessions.COOKIE) if isinstance(request, Request) else None
     if given is None and session is None:
         raise UnauthorizedError(f"expected an API key in {HEADER}, got none")
     with gallery.reading(NO_KEY) as reading:
@@ -133,7 +140,7 @@ def authenticate(gallery: Gallery, request: Request) -> Key:
             known = key is not None
     if not known or key is None or key.is_revoked:
         raise UnauthorizedError(f"expected an API key in force, {keys.SHAPE}, got another")
-    if given is None and not is_own_page(request):
+    if given is None and isinstance(request, Request) and not is_own_page(request):
         raise UntrustedOriginError("expected a page of this service to ask with a session, got another")
     return key
 
@@ -147,7 +154,15 @@ def authorize(key: Key, rule: Rule) -> Actor:
     return Actor(key.key_id, key.cameras)
 
 
-async def _admit(request: Request, rule: Rule) -> tuple[Actor, frozenset[str]]:
+async def admit_stream(socket: WebSocket) -> tuple[Actor, frozenset[str]]:
+    """On whose behalf a stream is opened: by a key in the header alone, since a page elsewhere could send a cookie.
+
+    Raises UnauthorizedError, ForbiddenError, RateLimitedError.
+    """
+    return await _admit(socket, STREAM_RULES[socket.scope["route"].path])
+
+
+async def _admit(request: HTTPConnection, rule: Rule) -> tuple[Actor, frozenset[str]]:
     core = request.app.state.core
     if core.settings.auth == "off":
         return NO_KEY, frozenset(SCOPES)

@@ -4,18 +4,19 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import groupby
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from reid.transforms import PreprocessConfig
+from reid.precision import Preprocess
 from service.admission import Admission, Ticket
 from service.decoding import Decoders
 from service.gallery.errors import BundleChangedError
@@ -49,6 +50,12 @@ class _Request:
                 self.future.set_result(np.concatenate(self.rows))
 
 
+class Pixels(Preprocess, Protocol):
+    """What a queue asks of an input's preparation: its size, and images → pixels (N, C, H, W) uint8."""
+
+    def stack(self, images: Sequence[Image.Image]) -> torch.Tensor: ...  # noqa: D102
+
+
 class ModelQueue:
     """Runs a model on a thread of its own. A batch is whatever waits when the one before is done.
 
@@ -58,13 +65,14 @@ class ModelQueue:
 
     def __init__(
         self,
-        preprocess: PreprocessConfig,
+        preprocess: Pixels,
         run: Callable[[torch.Tensor], NDArray[np.float32]],
         decoders: Decoders,
         metrics: Metrics,
         deadline_s: float,
+        admission: Admission | None = None,
     ) -> None:
-        self.admission = Admission(metrics, deadline_s)
+        self.admission = admission or Admission(metrics, deadline_s)
         self.decoders = decoders
         self._preprocess = preprocess
         self._run_model = run
@@ -93,19 +101,22 @@ class ModelQueue:
         self.admission.measured(BATCH_IMAGES / self._batch_s)
 
     async def compute(self, images: Sequence[Image.Image], ticket: Ticket) -> NDArray[np.float32]:
-        """RGB images (N ≥ 1), whose `ticket` has begun → (N, K) float32 rows.
+        """:meth:`rows` of RGB images (N ≥ 1), resized as the model wants them."""
+        return await self.rows(self.decoders.run(self._preprocess.stack, images), ticket)
+
+    async def rows(self, pixels: Awaitable[torch.Tensor], ticket: Ticket) -> NDArray[np.float32]:
+        """Pixels (N, C, H, W) uint8, N ≥ 1, whose `ticket` has begun → (N, K) float32 rows.
 
         Raises DeadlineError where the time ran out in spite of all, BundleChangedError once the queue is closed: there
         is another model then. A caller that is cancelled takes its images along.
         """
         try:
             async with asyncio.timeout(ticket.left_s):
-                pixels = await self.decoders.run(self._preprocess.stack, images)
-                request = _Request(pixels, ticket)
+                request = _Request(await pixels, ticket)
                 with self._changing:
                     if self._closed:
                         raise BundleChangedError("expected the model in force, got one that was replaced: ask again")
-                    self._waiting.extend((request, position) for position in range(len(images)))
+                    self._waiting.extend((request, position) for position in range(len(request.pixels)))
                     self._changing.notify()
                 return await asyncio.wrap_future(request.future)
         except TimeoutError as error:

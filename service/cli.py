@@ -44,7 +44,7 @@ keys_app = typer.Typer(
     Only a hash of each key is kept. A running service sees a new or a revoked key at its next request.""",
 )
 app.add_typer(keys_app, name="keys")
-for command in (remote.enrol, remote.query, remote.persons, remote.export, ingest):
+for command in (remote.enrol, remote.query, remote.actions, remote.persons, remote.export, ingest):
     app.command()(command)
 app.command("import")(remote.take_in)
 

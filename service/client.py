@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from service.fields import PageAnswer
 from service.gallery.sqlite.jobs import OPEN
 from service.keys import HEADER
+from service.schemas.actions import ActionsAnswer
 from service.schemas.classifiers import ClassifiersAnswer, ClassifyAnswer
 from service.schemas.evaluations import EvaluationIn
 from service.schemas.jobs import JobAnswer, JobRemovedAnswer, JobsAnswer
@@ -56,6 +57,8 @@ class Call(Generic[Answer]):
     path: str
     query: Mapping[str, Any] = field(default_factory=dict)
     json: Any = None
+    files: Mapping[str, bytes] | None = None
+    form: Mapping[str, str] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -156,6 +159,12 @@ def classify(name: str, images: Sequence[bytes] = (), sighting_id: str | None = 
     return Call(ClassifyAnswer, "POST", f"/v1/classifiers/{_quoted(name)}", json=body)
 
 
+def recognise(clip: bytes, **fields: Any) -> Call[ActionsAnswer]:
+    """What happens in a clip (MP4, AVI …), with the fields of `POST /v1/actions`: bundle, windows, camera_id …"""
+    form = {name: ",".join(value) if name == "labels" else str(value) for name, value in _said(fields).items()}
+    return Call(ActionsAnswer, "POST", "/v1/actions", files={"file": clip}, form=form, headers=_once())
+
+
 def models() -> Call[ModelsAnswer]:
     """The bundles there are, the one in force first."""
     return Call(ModelsAnswer, "GET", "/v1/models")
@@ -217,7 +226,13 @@ class Client:
         for tries_left in reversed(range(self._tries)):
             try:
                 answer = self._http.request(
-                    call.method, call.path, params=call.query, json=call.json, headers=call.headers
+                    call.method,
+                    call.path,
+                    params=call.query,
+                    json=call.json,
+                    files=call.files,
+                    data=call.form,
+                    headers=call.headers,
                 )
             except httpx.TransportError:
                 if not (tries_left and call.repeatable):
@@ -282,7 +297,13 @@ class AsyncClient:
         for tries_left in reversed(range(self._tries)):
             try:
                 answer = await self._http.request(
-                    call.method, call.path, params=call.query, json=call.json, headers=call.headers
+                    call.method,
+                    call.path,
+                    params=call.query,
+                    json=call.json,
+                    files=call.files,
+                    data=call.form,
+                    headers=call.headers,
                 )
             except httpx.TransportError:
                 if not (tries_left and call.repeatable):

@@ -4,6 +4,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from reid.predictors import Embedder
+from service.actions import Actions
 from service.activation import activation_of
 from service.admission import Admission
 from service.bundles import folder_to_serve
@@ -14,12 +15,14 @@ from service.events.feed import ChangeFeed
 from service.gallery.gallery import Gallery
 from service.gallery.retention import RetentionRunner
 from service.jobs import JobRunner, Kind
-from service.limits import RateLimit
+from service.limits import AtMost, RateLimit
 from service.metrics import Metrics
 from service.models import Model, Models
 from service.settings import Settings
 from service.transfers import export_of, import_into
 from service.webhooks.courier import Couriers
+
+MOST_STREAMS = 64  # of frames, at a time
 
 
 @dataclass(frozen=True)
@@ -30,12 +33,14 @@ class Core:
     gallery: Gallery
     models: Models
     classifiers: Classifiers
+    actions: Actions
     jobs: JobRunner
     feed: ChangeFeed
     couriers: Couriers
     limit: RateLimit
     metrics: Metrics
     _opened: ExitStack
+    streams: AtMost
 
     @classmethod
     def open(cls, settings: Settings) -> "Core":
@@ -58,6 +63,8 @@ class Core:
             opened.callback(models.close)
             classifiers = Classifiers(settings.home, settings.device, decoders, metrics, settings.deadline_s)
             opened.callback(classifiers.close)
+            actions = Actions(settings.home, settings.device, decoders, metrics, settings.deadline_s)
+            opened.callback(actions.close)
             kinds = {
                 "evaluate": Kind("read", evaluation_of(gallery)),
                 "activate": Kind("admin", activation_of(models)),
@@ -78,12 +85,14 @@ class Core:
                 gallery,
                 models,
                 classifiers,
+                actions,
                 jobs,
                 feed,
                 couriers,
                 limit,
                 metrics,
                 opened.pop_all(),
+                AtMost(MOST_STREAMS, "action streams"),
             )
 
     @property
@@ -93,6 +102,8 @@ class Core:
 
     def admission_of(self, template: str, path: str) -> Admission | None:
         """Who lets requests for a model in: the one that this path leads to, if it is loaded."""
+        if template == "/v1/actions":
+            return self.actions.admission
         if not template.endswith("{name}"):
             return self.model.queue.admission
         classifier = self.classifiers.loaded(path.rpartition("/")[2])

@@ -3,11 +3,34 @@
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-from service.problems import RateLimitedError
+from service.problems import QueueFullError, RateLimitedError
 
 _MOST_KEYS = 10_000
+
+
+class AtMost:
+    """So many of something at a time, and no more."""
+
+    def __init__(self, most: int, what: str) -> None:
+        self._most, self._what = most, what
+        self._changing = threading.Lock()
+        self.count = 0
+
+    @contextmanager
+    def one_more(self) -> Iterator[None]:
+        """Count one for as long as it lasts; raises QueueFullError if there are as many as may be."""
+        with self._changing:
+            if self.count >= self._most:
+                raise QueueFullError(f"expected at most {self._most} {self._what}, got one more")
+            self.count += 1
+        try:
+            yield
+        finally:
+            with self._changing:
+                self.count -= 1
 
 
 class RateLimit:

@@ -33,6 +33,12 @@ class Metrics:
         self.model_batch_images = Histogram(
             "reid_model_batch_images", "images in one batch", buckets=(1, 2, 4, 8, 16, 32), registry=self._registry
         )
+        self.stream_frames = Counter(
+            "reid_action_stream_frames",
+            "frames of action streams",
+            ["code"],
+            registry=self._registry,
+        )
         self.shed = Counter("reid_model_shed", "requests refused or dropped for want of time", registry=self._registry)
 
     def count_request(self, method: str, route: str, status: int, seconds: float) -> None:

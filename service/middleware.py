@@ -107,7 +107,7 @@ class LoopbackOnly:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
-        if scope["type"] == "http":
+        if scope["type"] in ("http", "websocket"):
             try:
                 check_origin(Headers(scope=scope))
             except UntrustedOriginError as error:

@@ -54,6 +54,19 @@ def image_body(json_model: type[BaseModel], texts: dict[str, str]) -> dict[str, 
     return {"requestBody": {"required": True, "content": content}}
 
 
+def clip_body(texts: dict[str, str]) -> dict[str, Any]:
+    """The OpenAPI request body of a route that takes one clip; `texts` describes its text fields."""
+    fields = {name: {"type": "string", "description": meaning} for name, meaning in texts.items()}
+    properties = {FILE_FIELD: {"type": "string", "format": "binary"}, **fields}
+    multipart = {
+        "type": "object",
+        "properties": properties,
+        "required": [FILE_FIELD],
+        "additionalProperties": False,
+    }
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": multipart}}}}
+
+
 def install(app: FastAPI) -> None:
     """Complete the description that FastAPI makes."""
     made_by_fastapi = app.openapi

@@ -65,6 +65,10 @@ class WebhookError(ReidError):
     """An address that a webhook may not call."""
 
 
+class StreamMessageError(ReidError):
+    """A message that a stream does not take."""
+
+
 class RateLimitedError(ReidError):
     """More requests than the key may make; `retry_after_s` says when the next one is let through."""
 
@@ -112,6 +116,7 @@ PROBLEMS: dict[type[Exception], Problem] = {
     gallery_errors.CursorError: Problem(422, "cursor", "The cursor is not one of ours"),
     CalibrationError: Problem(422, "calibration", "The calibration cannot answer this"),
     WebhookError: Problem(422, "webhook", "The address cannot be called"),
+    StreamMessageError: Problem(422, "stream_message", "Not a frame"),
     RateLimitedError: Problem(429, "rate_limited", "Too many requests"),
     EvaluationError: Problem(422, "evaluation", "Nothing can be said of this gallery"),
     gallery_errors.ChangeNotReachedError: Problem(503, "change_not_reached", "The change is not here yet"),
@@ -177,15 +182,20 @@ async def _on_error(request: Request, error: Exception) -> Response:
 
 async def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
+    return invalid_response(error, request.scope)
+
+
+def invalid_response(error: RequestValidationError, scope: Any) -> Response:
+    """The problem of fields that do not fit."""
     found = [
         {"loc": [str(part) for part in part["loc"]], "message": part["msg"], "type": part["type"]}
         for part in error.errors()
     ]
     if any(part["type"] == "json_invalid" for part in found):
-        return problem_response(PROBLEMS[UnreadableBodyError], "expected JSON, got something else", request.scope)
+        return problem_response(PROBLEMS[UnreadableBodyError], "expected JSON, got something else", scope)
     first = found[0]
     detail = f"{'.'.join(first['loc'])}: {first['message']}"
-    return problem_response(Problem(422, "invalid", "A field is not valid"), detail, request.scope, found)
+    return problem_response(Problem(422, "invalid", "A field is not valid"), detail, scope, found)
 
 
 async def _on_http(request: Request, error: Exception) -> Response:

@@ -37,7 +37,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Count, and see to it that what is not yet a request becomes one in time."""
         self._outside_bytes += len(data)
         super().data_received(data)
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self.transport.get_protocol() is not self:  # a stream from here on
             return
         if self._outside_bytes > MOST_HEAD_BYTES + self._body_bytes:
             self._refuse(b"431 Request Header Fields Too Large")

@@ -1,4 +1,4 @@
-"""The commands of `reid-service` that ask a running service: enrol, query, persons, export, import."""
+"""The commands of `reid-service` that ask a running service: enrol, query, actions, persons, export, import."""
 
 import os
 from collections.abc import Iterator
@@ -76,6 +76,29 @@ def query(
     strangers = result.expected_false_matches
     expected = "" if strangers is None else f"; {strangers:.2g} strangers expected down to the last one"
     typer.echo(f"{result.searched} sightings searched{expected}")
+
+
+def actions(
+    clip: Annotated[Path, typer.Argument(help="A clip: MP4, AVI, MKV, WebM, MOV.")],
+    bundle: Annotated[str | None, typer.Option(help="The action bundle to ask; `fights` unless given.")] = None,
+    dense: Annotated[bool, typer.Option(help="Window after window, with time ranges: for long clips.")] = False,
+    camera: Annotated[str | None, typer.Option(help="The camera_id: what is recognised becomes an event.")] = None,
+    url: Url = client.DEFAULT_URL,
+    key: Key = None,
+    json: Json = False,
+) -> None:
+    """Ask what happens in a clip."""
+    with asking(url, key) as service:
+        windows = "dense" if dense else None
+        answer = service.send(client.recognise(clip.read_bytes(), bundle=bundle, windows=windows, camera_id=camera))
+    if json:
+        typer.echo(answer.model_dump_json())
+        return
+    table = Table("from", "to", "label", "score")
+    for window in answer.windows:
+        best = window.labels[0]
+        table.add_row(f"{window.start_s:.1f} s", f"{window.end_s:.1f} s", best.label, f"{best.score:.3f}")
+    Console().print(table)
 
 
 def persons(

@@ -9,6 +9,7 @@ from contextlib import closing
 import uvicorn
 
 from service import logs
+from service.action_stream import MOST_FRAME_BYTES
 from service.app import served
 from service.core import Core
 from service.protocol import BoundedProtocol
@@ -43,6 +44,9 @@ class Server(uvicorn.Server):
         config = uvicorn.Config(
             served(core),
             http=BoundedProtocol,
+            ws="websockets-sansio",
+            ws_max_size=MOST_FRAME_BYTES,
+            ws_per_message_deflate=False,  # frames are compressed already, and a bomb would not be
             loop="uvloop",
             lifespan="off",
             log_config=None,

@@ -10,7 +10,7 @@ from reid.clips import Clip, ClipDecoder
 from reid.clips.preprocess import ClipPreprocess, windows
 from reid.errors import ClipError, DatasetError
 from reid.networks.action import ActionNetwork
-from reid.predictors.frame_maps import FrameMaps
+from reid.predictors.frame_vectors import FRAMES_AT_ONCE, FrameVectors, pixels_of
 from reid.threads import available_processors
 from trainer.progress import mapped
 
@@ -22,12 +22,16 @@ def head_inputs(
 
     Raises :class:`DatasetError` that names a clip which does not decode.
     """
-    frames = FrameMaps(network.frames, preprocess, device)
+    frames = FrameVectors(network, preprocess, device)
     learns = network.arguments.head == "probabilities"
 
     def inputs(clip: Clip) -> torch.Tensor:
-        maps = frames.of(clip)[windows(clip)[0]].cpu()
-        return maps.half() if learns else network.head.statistics(maps[None])[0].mean(dim=0)
+        (rows,) = windows(clip)
+        if learns:
+            return torch.cat(
+                [frames.maps(part).half().cpu() for part in torch.split(pixels_of(clip)[rows], FRAMES_AT_ONCE)]
+            )
+        return network.head.statistics(frames.of(pixels_of(clip))[rows][None])[0].cpu()
 
     decoder = preprocess.decoder()
     try:

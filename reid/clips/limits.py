@@ -28,10 +28,11 @@ CODECS = (
 
 @dataclass(frozen=True)
 class ClipLimits:
-    """Bytes as sent; pixels of a frame and number of frames as decoded; time and memory of the decoding process."""
+    """Bytes as sent; pixels of a frame, frames in all, and those that are kept; time and memory of the process."""
 
     max_bytes: int = 64 << 20
     max_frame_pixels: int = 8192 * 4352
     max_frames: int = 36_000
+    max_sampled_frames: int = 36_000
     max_seconds: float = 30.0
     max_memory_bytes: int = 1 << 30

@@ -18,6 +18,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from reid.clips.fit import fitted
 from reid.clips.limits import CODECS, CONTAINERS
 from reid.clips.request import Request
 from reid.clips.sampling import Policy, Sampling, windows_of
@@ -53,19 +54,21 @@ def decode(data: bytes, request: Request) -> tuple[dict[str, Any], Frames]:
 
     Raises :class:`ClipFormatError` for a container or codec that is not accepted, :class:`ClipError` otherwise.
     """
-    num_frames = sum(1 for _ in _frames(data, request))
+    num_frames, fps = 0, 0.0
+    for stream, _ in _frames(data, request):
+        num_frames, fps = num_frames + 1, float(stream.average_rate or 0)
     if num_frames == 0:
         raise ClipError("expected a clip with frames, got none that decode")
-    sampling = Sampling(Policy(request.policy), request.num_frames)
-    chosen = {frame for window in windows_of(sampling, num_frames) for frame in window.frames}
-    if len(chosen) > request.max_frames:
-        raise ClipError(f"expected at most {request.max_frames} frames, got {len(chosen)}")
+    sampling = Sampling(Policy(request.policy), request.num_frames, request.rate_hz)
+    chosen = {frame for window in windows_of(sampling, num_frames, fps) for frame in window.frames}
+    if len(chosen) > request.max_sampled_frames:
+        raise ClipError(f"expected at most {request.max_sampled_frames} frames to look at, got {len(chosen)}")
     pixels = np.empty((len(chosen), request.height_px, request.width_px, 3), np.uint8)
-    times, row, codec, fps = [], 0, "", 0.0
+    times, row, codec = [], 0, ""
     for number, (stream, frame) in enumerate(_frames(data, request)):
         if number in chosen:
-            codec, fps = stream.codec_context.name, float(stream.average_rate or 0)
-            pixels[row] = _letterboxed(frame, request.height_px, request.width_px)
+            codec = stream.codec_context.name
+            pixels[row] = fitted(frame, request.height_px, request.width_px, request.fit)
             times.append(float(frame.time) if frame.time is not None else number / (fps or 25.0))
             row += 1
     if row < len(chosen):
@@ -112,21 +115,6 @@ def _video_stream(container: Any, request: Request) -> VideoStream:
 def _check_frame(frame: VideoFrame, request: Request) -> None:
     if frame.width * frame.height > request.max_frame_pixels:
         raise ClipError(f"expected frames of at most {request.max_frame_pixels} px, got {frame.width} × {frame.height}")
-
-
-def _letterboxed(frame: VideoFrame, height_px: int, width_px: int) -> Frames:
-    """(H, W, 3): upright, aspect kept, black bars; scaled before it becomes RGB, so that an 8K frame costs little."""
-    turned = frame.rotation % 180 != 0
-    source_width, source_height = (frame.height, frame.width) if turned else (frame.width, frame.height)
-    scale = min(width_px / source_width, height_px / source_height)
-    width, height = (max(1, round(side * scale)) for side in (source_width, source_height))
-    before_turn = (height, width) if turned else (width, height)
-    small = frame.reformat(*before_turn, format="rgb24", interpolation="BILINEAR").to_ndarray()
-    upright = np.rot90(small, frame.rotation // 90 % 4)
-    canvas = np.zeros((height_px, width_px, 3), np.uint8)
-    top, left = (height_px - height) // 2, (width_px - width) // 2
-    canvas[top : top + height, left : left + width] = upright
-    return canvas
 
 
 def _reason(error: Exception) -> str:

@@ -9,12 +9,12 @@ import torch
 from numpy.typing import NDArray
 
 from reid.bundle import bundle_folder, load_network, read_bundle
-from reid.clips import Clip, ClipLimits
+from reid.clips import Clip, ClipLimits, Sampling
 from reid.clips.preprocess import windows
 from reid.kinds import ACTION, ActionBundle
 from reid.networks.action import ActionNetwork
 from reid.predictors.device import resolve_device
-from reid.predictors.frame_maps import FrameMaps
+from reid.predictors.frame_vectors import FrameVectors, pixels_of
 from reid.predictors.label_score import LabelScore, ranked
 
 
@@ -35,9 +35,8 @@ class ActionRecognizer:
     ) -> None:
         self.bundle = bundle
         self.device = device
-        # torch's types know `to` with a memory format for tensors only.
-        self._network = network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.frames = FrameMaps(self._network.frames, bundle.preprocess, device)
+        self.head = network.head
+        self.frames = FrameVectors(network, bundle.preprocess, device)
         self._decoder = bundle.preprocess.decoder(limits)
 
     @classmethod
@@ -65,17 +64,29 @@ class ActionRecognizer:
     def spans(self, clip: bytes) -> list[ActionSpan]:
         """The same for each window, with its time range."""
         decoded = self._decoder.decode(clip)
+        return self.spans_of(decoded, self.frames.of(pixels_of(decoded)))
+
+    def spans_of(self, clip: Clip, vectors: torch.Tensor) -> list[ActionSpan]:
+        """:meth:`spans`, for who has the clip decoded and the vectors (F, V) of its frames already."""
         return [
             ActionSpan(start, end, ranked(self.bundle.labels, scores))
-            for (start, end), scores in zip(decoded.spans_s, self.scores(decoded), strict=True)
+            for (start, end), scores in zip(clip.spans_s, self.window_scores(clip, vectors), strict=True)
         ]
 
-    @torch.inference_mode()
+    def decode(self, clip: bytes, sampling: Sampling | None = None) -> Clip:
+        """The bytes of a clip → its frames, by the bundle's sampling unless another is given. Raises as above."""
+        return self._decoder.decode(clip, sampling)
+
     def scores(self, clip: Clip) -> NDArray[np.float32]:
         """A decoded clip of W windows → (W, L) float32 in the order of the bundle's labels; rows sum to 1."""
-        maps = self.frames.of(clip)
-        logits = torch.cat([self._network.head(maps[rows][None]) for rows in windows(clip).to(self.device)])
-        scores: NDArray[np.float32] = logits.softmax(dim=1).cpu().numpy()
+        return self.window_scores(clip, self.frames.of(pixels_of(clip)))
+
+    @torch.inference_mode()
+    def window_scores(self, clip: Clip, vectors: torch.Tensor) -> NDArray[np.float32]:
+        """:meth:`scores`, for who has the vectors (F, V) of the clip's frames already."""
+        vectors = vectors.to(self.device)
+        statistics = torch.cat([self.head.statistics(vectors[rows][None]) for rows in windows(clip)])
+        scores: NDArray[np.float32] = self.head.logits(statistics).softmax(dim=1).cpu().numpy()
         return scores
 
     def close(self) -> None:

@@ -7,9 +7,10 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from service.gallery.actions import ActionNews, check_camera
 from service.gallery.activation import Models
 from service.gallery.crops import sha256_of
-from service.gallery.errors import BundleChangedError, ForbiddenError
+from service.gallery.errors import BundleChangedError
 from service.gallery.expiry import Expiry
 from service.gallery.ledger import Active, Effect
 from service.gallery.people import People
@@ -20,7 +21,7 @@ from service.gallery.sqlite.writing import SightingChanges, Writing
 from service.gallery.vectors import are_unit
 
 
-class Gallery(People, Expiry, Models):
+class Gallery(People, Expiry, Models, ActionNews):
     """All that is known, below the folder `home`, searched with the vectors of one bundle at a time.
 
     `store_path` is the SQLite file, `bundle_id` the bundle in force, whose vectors have `dimension` numbers. Those of
@@ -37,8 +38,7 @@ class Gallery(People, Expiry, Models):
         than the one in force, StoreError when the disk refuses.
         """
         _check_embedded(crops, self._active)
-        if actor.cameras is not None and fields.camera_id not in actor.cameras:
-            raise ForbiddenError(f"expected a camera_id that this key is for, got {fields.camera_id!r}")
+        check_camera(actor, fields.camera_id)
         jpegs = [crop.jpeg for crop in crops]
         written = None
         try:

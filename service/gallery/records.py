@@ -129,6 +129,19 @@ class Receipt:
 
 
 @dataclass(frozen=True)
+class ActionSeen:
+    """What an action bundle recognised on a camera, from when to when, and how sure it was at most."""
+
+    action_id: str
+    camera_id: str
+    label: str
+    score: float
+    bundle_id: str
+    started_at: Moment
+    ended_at: Moment
+
+
+@dataclass(frozen=True)
 class RetentionRule:
     """Sightings captured longer than `max_age_s` seconds ago go: those of a camera, of people or of nobody, or all."""
 

@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 
 from service.routes import (
+    actions,
     audit,
     calibration,
     classifiers,
@@ -28,6 +29,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     search.router,
     embeddings.router,
     classifiers.router,
+    actions.router,
     evaluations.router,
     calibration.router,
     jobs.router,

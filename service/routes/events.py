@@ -1,4 +1,4 @@
-"""Events: who was seen, as it happens."""
+"""Events: who was seen and what was recognised, as it happens."""
 
 from typing import Annotated, Any
 
@@ -35,7 +35,7 @@ def listen(
     actor: ActorOf,
     last_event_id: Annotated[int | None, Header(ge=0, le=LARGEST, description="the last id that was heard")] = None,
 ) -> StreamingResponse:
-    """Listen: server-sent events `person_seen` and `unknown_person_seen`, each with its sighting.
+    """Listen: server-sent events `person_seen` and `unknown_person_seen` with the sighting, `action_recognised`.
 
     A listener that comes back with `Last-Event-ID` misses nothing, and may hear the events of one change again.
     """

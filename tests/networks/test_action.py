@@ -3,11 +3,25 @@ import torch
 from timm.layers import SqueezeExcite
 from torch import nn
 
-from reid.networks.action import ActionArguments, ActionNetwork, LocationsHead, MotionHead, ProbabilitiesHead
+from reid.networks.action import (
+    HEADS,
+    ActionArguments,
+    ActionNetwork,
+    LocationsHead,
+    MotionHead,
+    ProbabilitiesHead,
+    head_of,
+)
+from reid.networks.running_window import RunningWindow
 
 
 def maps(batch: int = 2, length: int = 6, features: int = 5) -> torch.Tensor:
     return torch.randn(batch, length, features, 3, 2, generator=torch.Generator().manual_seed(0))
+
+
+def grey(length: int) -> torch.Tensor:
+    """Frames (T, 1, 16, 16) in which nothing stays where it was."""
+    return 255 * torch.rand(length, 1, 16, 16, generator=torch.Generator().manual_seed(0))
 
 
 def test_the_papers_head_is_a_layer_at_every_location_and_then_the_mean() -> None:
@@ -33,18 +47,25 @@ def test_for_the_motion_head_the_order_of_frames_counts_and_for_the_papers_not()
 
 def test_motion_by_hand() -> None:
     """One feature, values 1, 2, 4, 4, 9: mean 4, squares' mean 23.6; |Δ1| 1 2 0 5, |Δ4| 8, both over 5 frames."""
-    values = torch.tensor([1.0, 2, 4, 4, 9]).view(1, 5, 1, 1, 1)
-    statistics = MotionHead(1, 2, 0.0).statistics(values).mean(dim=1)
+    values = torch.tensor([1.0, 2, 4, 4, 9]).view(1, 5, 1)
+    statistics = MotionHead(1, 2, 0.0).statistics(values)
     assert statistics[0].tolist() == pytest.approx([4.0, 23.6, 8 / 5, 8 / 5])
 
 
-@pytest.mark.parametrize("head", ["locations", "motion"])
-def test_a_window_is_the_mean_of_its_frames_statistics(head: str) -> None:
-    """What a stream relies on: a window's answer comes from a sum to which frames are added."""
-    network = {"locations": LocationsHead, "motion": MotionHead}[head](5, 3, 0.0).eval()
-    rows = network.statistics(maps())
-    running = sum(rows[:, place] for place in range(rows.shape[1]))
-    torch.testing.assert_close(network.logits(running / rows.shape[1]), network(maps()))
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("length", [1, 3, 6])
+def test_a_stream_answers_as_a_window_of_its_last_frames_does(head: str, length: int) -> None:
+    """However many frames came before, at the price of one frame each."""
+    backbone = "grey_frames" if head == "flow" else "efficientnet_b0"
+    network = head_of(ActionArguments(backbone, 3, head), 5).eval()
+    nn.init.normal_(network.linear.weight)
+    frames = grey(40) if head == "flow" else maps(1, 40)[0]
+    seen, running = network.vectors(frames).detach(), RunningWindow(network, length)
+    for number, vector in enumerate(seen, start=1):
+        logits = running.push(vector)
+        last = seen[max(0, number - length) : number]
+        torch.testing.assert_close(logits, network.logits(network.statistics(last[None]))[0], atol=1e-4, rtol=1e-4)
+    assert len(running) == length
 
 
 def test_an_activation_is_swapped_everywhere_but_in_the_gates() -> None:
@@ -72,6 +93,8 @@ def test_a_network_answers_for_windows() -> None:
         (("efficientnet_b0", 2, "lstm"), "expected a head of"),
         (("efficientnet_b0", 2, "motion", "step"), "expected an activation of"),
         (("efficientnet_b0", 1), "at least 2 labels"),
+        (("efficientnet_b0", 2, "flow"), "expected the head flow with the backbone grey_frames alone"),
+        (("grey_frames", 2, "motion"), "expected the head flow with the backbone grey_frames alone"),
     ],
 )
 def test_arguments_that_make_no_network_are_refused(arguments: tuple[object, ...], message: str) -> None:

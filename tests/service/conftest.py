@@ -14,7 +14,9 @@ import torch
 from PIL import Image
 
 from reid.bundle import Bundle, write_bundle
-from reid.kinds import CLASSIFIER
+from reid.clips.preprocess import ClipPreprocess
+from reid.kinds import ACTION, CLASSIFIER
+from reid.networks.action import ActionArguments, ActionNetwork
 from reid.networks.classifier import ClassifierArguments, ClassifierNetwork
 from reid.predictors import Embedder
 from reid.transforms import PreprocessConfig
@@ -118,6 +120,39 @@ def shared_service(tmp_path_factory: pytest.TempPathFactory, embedder: Embedder)
     with serving(Settings(home=home, max_body_bytes=2**21), embedder) as running:
         running.enrol(0, person_id="ada", camera_id="north")
         yield running
+
+
+@pytest.fixture
+def doings(service: Service) -> Path:
+    """An action bundle with random weights in the service's own folder of models."""
+    return write_doings(service.core.settings.home / "models" / "doings")
+
+
+def write_doings(folder: Path) -> Path:
+    """Write a bundle of an untrained action network of two labels, for windows of four frames."""
+    torch.manual_seed(0)
+    arguments = ActionArguments("tf_efficientnet_lite0", num_labels=2, head="motion")
+    network = ActionNetwork(arguments)
+    torch.nn.init.normal_(network.head.linear.weight, std=0.3)
+    write_bundle(
+        folder,
+        network,
+        Bundle(
+            name=folder.name,
+            network=arguments,
+            preprocess=ClipPreprocess(height_px=32, width_px=32, policy="uniform", num_frames=4),
+            licence="none: untrained",
+            recipe={},
+            data_sha256="",
+            code_commit="",
+            metrics={},
+            calibration=None,
+            kind=ACTION.name,
+            labels=("calm", "wild"),
+        ),
+        "# doings\n\nUntrained; for tests.\n",
+    )
+    return folder
 
 
 @pytest.fixture

@@ -12,11 +12,13 @@ from service.auth import RULES
 from service.gallery.sqlite.keys import open_keys, revoke_key
 from service.gallery.transfer import export_gallery
 from service.keys import LIMITED_SCOPES, SCOPES, new_key
+from tests.clips.corpus import clip
 from tests.service.conftest import DEADLINE_S, crop
 from tests.service.gallery.conftest import EVERYONE
 
 PUBLIC = {("GET", "/livez"), ("GET", "/readyz")}
 NORTH = frozenset(["north"])
+CLIP = {"files": {"file": clip()}, "data": {"bundle": "doings"}}  # no JSON: a multipart body
 
 
 def described(service) -> set[tuple[str, str]]:
@@ -57,7 +59,7 @@ def test_a_revoked_key_is_refused_at_once(service):
 
 
 @pytest.fixture
-def world(service, glasses) -> dict[str, str]:
+def world(service, glasses, doings) -> dict[str, str]:
     """Something behind every parameter of a path: what `{person_id}` and the like stand for."""
     sighting_id = service.enrol(1, person_id="ada", camera_id="north")["sightings"][0]["sighting_id"]
     service.enrol(2, person_id="ada", camera_id="north")
@@ -105,6 +107,8 @@ def exported(service) -> bytes:
 def ask(service, method, path, body, key):
     """The answer, read to its end unless it has none. A body of bytes is an archive."""
     sent = {"content": body} if isinstance(body, bytes) else {"json": body}
+    if path == "/v1/actions":
+        sent = CLIP
     headers = key | ({"Content-Type": "application/zstd"} if isinstance(body, bytes) else {})
     with service.client.stream(method, path, headers=headers, **sent) as answer:
         if not answer.headers.get("content-type", "").startswith("text/event-stream"):

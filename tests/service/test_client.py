@@ -15,6 +15,7 @@ from service.cli import app
 from service.client import AsyncClient, Client, ServiceError
 from service.schemas.evaluations import EvaluationIn
 from service.settings import refuse_unknown_names
+from tests.clips.corpus import clip
 from tests.service.conftest import crop
 from tests.service.gallery.conftest import wait_until
 
@@ -58,6 +59,18 @@ def test_everything_a_client_does(reid):
     assert reid.send(client.remove_job(job_id)).state == "forgotten"
     assert reid.send(client.delete_sighting(made[0].sighting_id)).pending == []
     assert reid.send(client.erase_person("bob")).receipt.completed_at is not None
+
+
+def test_a_clip_is_recognised_by_client_and_command(reid, service, doings, tmp_path):
+    answer = reid.send(client.recognise(clip(), bundle="doings", windows="dense", camera_id="north", labels=["calm"]))
+    assert [window.end_s for window in answer.windows] == [0.3, 0.7, 1.1]
+    (tmp_path / "clip.mp4").write_bytes(clip())
+    asked = ["actions", str(tmp_path / "clip.mp4"), "--bundle", "doings", "--dense", "--json"]
+    environment = {"REID_URL": str(service.client.base_url), "REID_KEY": service.client.headers["X-API-Key"]}
+    shown = CliRunner().invoke(app, asked, env=environment)
+    assert shown.exit_code == 0, shown.output
+    assert json.loads(shown.stdout)["windows"] == [window.model_dump() for window in answer.windows]
+    assert "0.3 s" in CliRunner().invoke(app, asked[:-1], env=environment).stdout
 
 
 def test_the_same_calls_from_an_event_loop(service):

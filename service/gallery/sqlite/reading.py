@@ -44,6 +44,10 @@ class Reading:
         """Whether the caller is not limited to cameras."""
         return self._cameras is None
 
+    def sees(self, camera_id: str | None) -> bool:
+        """Whether the caller may know of what this camera saw."""
+        return self._cameras is None or camera_id in self._cameras
+
     @property
     def connection(self) -> sqlite3.Connection:
         """For the tables that stand beside the gallery's: jobs, calibrations, webhooks, sessions."""

@@ -257,7 +257,24 @@ CREATE TABLE activations (
 ) STRICT;
 """
 
-_SCRIPTS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
+_VERSION_5 = """
+-- What was recognised in clips and streams of a camera: news, which names nobody.
+CREATE TABLE actions (
+  row INTEGER PRIMARY KEY AUTOINCREMENT,
+  change INTEGER NOT NULL,
+  action_id TEXT NOT NULL UNIQUE,
+  camera_id TEXT NOT NULL,
+  label TEXT NOT NULL,
+  score REAL NOT NULL,
+  bundle_id TEXT NOT NULL,
+  started_at_us INTEGER NOT NULL,
+  ended_at_us INTEGER NOT NULL,
+  offset_minutes INTEGER NOT NULL
+) STRICT;
+CREATE INDEX actions_by_change ON actions (change, row);
+"""
+
+_SCRIPTS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5)
 VERSION = len(_SCRIPTS)
 
 
