@@ -6,7 +6,7 @@ from reid.clips.sampling import Policy, Sampling, windows_of
 
 
 @pytest.mark.parametrize("num_frames", range(1, 201))
-def test_the_middle_is_the_papers_rule(num_frames: int) -> None:
+def test_the_sampler_equals_the_papers_rule_on_every_length(num_frames: int) -> None:
     start = max(num_frames - 40, 0) // 2
     expected = tuple((start + place) % num_frames for place in range(40))
     assert [window.frames for window in windows_of(Sampling(), num_frames)] == [expected]
@@ -31,10 +31,28 @@ def test_dense_windows_cover_every_frame_to_the_end(num_frames: int, length: int
     assert len(windows) == max(1, -(-num_frames // length))
 
 
+@given(
+    st.integers(1, 300), st.integers(1, 40), st.floats(1, 120), st.floats(1, 60), st.sampled_from(["middle", "dense"])
+)
+def test_with_a_rate_windows_are_those_of_the_clip_thinned_out(
+    num_frames: int, length: int, fps: float, rate_hz: float, policy: str
+) -> None:
+    step = max(1, round(fps / rate_hz))
+    thin = range(0, num_frames, step)
+    expected = [
+        tuple(thin[place] for place in window.frames)
+        for window in windows_of(Sampling(policy, length), len(thin))  # type: ignore[arg-type]
+    ]
+    found = windows_of(Sampling(policy, length, rate_hz), num_frames, fps)  # type: ignore[arg-type]
+    assert [window.frames for window in found] == expected
+
+
 def test_what_samples_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="expected at least 1 frame, got 0"):
         Sampling(num_frames=0)
     with pytest.raises(ValueError, match="expected a clip of at least 1 frame, got 0"):
         windows_of(Sampling(), 0)
+    with pytest.raises(ValueError, match="none for uniform frames, got 8"):
+        Sampling(Policy.UNIFORM, rate_hz=8)
     with pytest.raises(ValueError, match="'random' is not a valid Policy"):
         Sampling("random")  # type: ignore[arg-type]

@@ -38,6 +38,13 @@ def test_scores_are_those_of_the_bundle_itself_with_time_ranges(service, doings)
     recognizer.close()
 
 
+def test_the_shipped_bundle_answers_unless_another_is_named(service):
+    answer = service.client.post("/v1/actions", files={"file": clip(frames=30)}).raise_for_status().json()
+    assert {one["label"] for one in answer["labels"]} == {"fight", "noFight"}
+    shipped = next(one for one in service.get("/v1/models")["models"] if one["name"] == "fights")
+    assert answer["bundle_id"] == shipped["bundle_id"]
+
+
 def test_what_is_recognised_on_a_camera_is_told_to_those_who_may_know(service, doings):
     with listening(service, events=["action_recognised"]) as events:
         recognise(service, clip(), camera_id="south", min_score=0)
