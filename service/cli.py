@@ -12,6 +12,7 @@ from rich.table import Table
 from reid import threads
 from reid.errors import ReidError
 from service import keys, remote
+from service.frigate.command import frigate
 from service.gallery.sqlite.keys import add_key, list_keys, open_keys, revoke_key
 from service.ingest.command import ingest
 from service.settings import Settings, load_settings, masked, variable
@@ -44,7 +45,7 @@ keys_app = typer.Typer(
     Only a hash of each key is kept. A running service sees a new or a revoked key at its next request.""",
 )
 app.add_typer(keys_app, name="keys")
-for command in (remote.enrol, remote.query, remote.actions, remote.persons, remote.export, ingest):
+for command in (remote.enrol, remote.query, remote.actions, remote.persons, remote.export, ingest, frigate):
     app.command()(command)
 app.command("import")(remote.take_in)
 

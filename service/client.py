@@ -137,6 +137,11 @@ def sighting(sighting_id: str) -> Call[SightingAnswer]:
     return Call(SightingAnswer, "GET", f"/v1/sightings/{_quoted(sighting_id)}")
 
 
+def change_sighting(sighting_id: str, **fields: Any) -> Call[SightingAnswer]:
+    """Set fields of a sighting: person_id (None: unknown), tags, metadata."""
+    return Call(SightingAnswer, "PATCH", f"/v1/sightings/{_quoted(sighting_id)}", json=fields)
+
+
 def delete_sighting(sighting_id: str) -> Call[DeletedAnswer]:
     """Delete a sighting with its vector and image."""
     return Call(DeletedAnswer, "DELETE", f"/v1/sightings/{_quoted(sighting_id)}")

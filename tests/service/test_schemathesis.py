@@ -1,10 +1,12 @@
 """The description holds: whatever fits it, or nearly does, is answered as it says (schemathesis)."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import FlakyStrategyDefinition
 from hypothesis.stateful import run_state_machine_as_test
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -76,23 +78,32 @@ def test_every_operation_answers_as_it_is_described(description, method, path):
 def test_what_one_answer_names_can_be_asked_for_next(description):
     """Sequences: what an operation creates or lists is what the next ones are asked with."""
     followed: set[str] = set()
+    failures: list[BaseException] = []
 
     class Sequences(description.as_state_machine()):
         def validate_response(self, response, case, **_):
-            case.validate_response(response, checks=CHECKS)
+            try:
+                case.validate_response(response, checks=CHECKS)
+            except BaseException as failure:
+                failures.append(failure)
+                raise
             if response.status_code < 400:
                 followed.add(f"{case.method} {case.operation.path}")
 
-    run_state_machine_as_test(
-        Sequences,
-        settings=settings(
-            max_examples=12,
-            stateful_step_count=12,
-            deadline=None,
-            derandomize=True,
-            database=None,
-            phases=[Phase.generate],
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    # The service remembers earlier sequences, so what an operation leads to may differ from one sequence to the next;
+    # Hypothesis then ends early. That is no failure, and hides none: each is kept above before it could be replayed.
+    with suppress(FlakyStrategyDefinition):
+        run_state_machine_as_test(
+            Sequences,
+            settings=settings(
+                max_examples=12,
+                stateful_step_count=12,
+                deadline=None,
+                derandomize=True,
+                database=None,
+                phases=[Phase.generate],
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
+    assert failures == []
     assert any("{" in operation for operation in followed), followed  # a name out of an answer led somewhere
