@@ -26,11 +26,16 @@ _MQTT_PORT = 1883
 
 
 def frigate(
-    address: Annotated[str, typer.Option("--frigate", help="Where Frigate answers: http://frigate:5000.")],
+    address: Annotated[
+        str, typer.Option("--frigate", envvar="FRIGATE_URL", help="Where Frigate answers: http://frigate:5000.")
+    ],
     ledger: Annotated[Path, typer.Option(help="A file that remembers which events are settled.")],
     mqtt: Annotated[
         str | None,
-        typer.Option(help="Frigate's broker, mqtt://[USER:PASSWORD@]HOST[:PORT]; without, it is asked each minute."),
+        typer.Option(
+            envvar="FRIGATE_MQTT",
+            help="Frigate's broker, mqtt://[USER:PASSWORD@]HOST[:PORT]; without it, Frigate is asked each minute.",
+        ),
     ] = None,
     topic: Annotated[str, typer.Option(help="What Frigate's topics begin with.")] = "frigate",
     user: Annotated[str | None, typer.Option(envvar="FRIGATE_USER", help="To sign in to Frigate (port 8971).")] = None,

@@ -38,7 +38,8 @@ class Ledger:
     def settle(self, event_id: str, began: float) -> None:
         """Remember an event, durably, and forget those that are not listed any more."""
         self._settled[event_id] = began
-        self._settled = {key: start for key, start in self._settled.items() if start >= self.after}
+        after = self.after
+        self._settled = {key: start for key, start in self._settled.items() if start >= after}
         temporary = self._path.with_suffix(".new")
         with temporary.open("w") as file:
             json.dump(self._settled, file)
