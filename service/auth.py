@@ -76,6 +76,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/v1/retention"): Rule("admin", limited=False),
     ("PUT", "/v1/retention"): Rule("admin", limited=False),
     ("POST", "/v1/session"): Rule(None),
+    ("GET", "/v1/session"): Rule(None),
     ("DELETE", "/v1/session"): Rule(None),
     ("GET", "/v1/audit"): Rule("admin", limited=False),
     ("GET", "/metrics"): Rule("admin", limited=False),

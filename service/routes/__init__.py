@@ -7,6 +7,7 @@ from service.routes import (
     audit,
     calibration,
     classifiers,
+    console,
     embeddings,
     evaluations,
     events,
@@ -42,4 +43,5 @@ ROUTERS: tuple[APIRouter, ...] = (
     audit.router,
     health.router,
     metrics.router,
+    console.router,
 )

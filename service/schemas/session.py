@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 
 class SessionAnswer(BaseModel):
-    """Who is signed in, what they may do, and until when (null: no key is needed here)."""
+    """Who is signed in, what they may do, and until when a session lasts (null: there is none)."""
 
     key_id: str
     scopes: list[str]

@@ -20,6 +20,14 @@ def session_key_id(reading: Reading, session_sha256: str) -> str | None:
     return None if found is None else str(found[0])
 
 
+def session_expiry(reading: Reading, session_sha256: str) -> Moment | None:
+    """When a session ends, or None for one that is not kept."""
+    found = reading.connection.execute(
+        "SELECT expires_at_us FROM sessions WHERE session_sha256 = ?", (session_sha256,)
+    ).fetchone()
+    return None if found is None else Moment(found[0])
+
+
 def end_session(writing: Writing, session_sha256: str) -> None:
     """Forget it."""
     writing.connection.execute("DELETE FROM sessions WHERE session_sha256 = ?", (session_sha256,))

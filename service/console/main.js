@@ -1,0 +1,62 @@
+// Which page is shown: the part of the address behind #.
+import { errorLine, make, show } from "./dom.js";
+import * as live from "./live.js";
+import * as people from "./people.js";
+import * as person from "./person.js";
+import * as search from "./search.js";
+import { current, signIn, signOut } from "./session.js";
+import { S } from "./strings.js";
+
+const PAGES = { search: search.open, people: people.open, person: person.open, live: live.open };
+const bar = document.getElementById("bar");
+const view = document.getElementById("view");
+let session = null;
+let leave = null;
+
+function drawBar(page) {
+  const links = Object.entries(S.pages).map(([name, text]) => {
+    const link = make("a", { href: `#${name}` }, text);
+    if (name === page) link.setAttribute("aria-current", "page");
+    return link;
+  });
+  bar.replaceChildren(make("strong", {}, S.product));
+  if (session === null) return;
+  bar.append(make("nav", { "aria-label": S.navigation }, ...links));
+  const out = signOut(session);
+  if (out !== null) bar.append(out);
+}
+
+function draw() {
+  leave?.();
+  leave = null;
+  const [page, ...parts] = (location.hash.slice(1) || "search").split("/");
+  drawBar(page);
+  view.replaceChildren();
+  if (session === null) {
+    signIn(view, signedIn);
+    return;
+  }
+  const open = Object.hasOwn(PAGES, page) ? PAGES[page] : null;
+  if (open === null) view.append(make("p", { className: "empty" }, S.notFound));
+  else leave = open(view, ...parts.map(decodeURIComponent)) ?? null;
+  document.title = `${S.pages[page] ?? S.pages.people} · ${S.product}`;
+  view.focus({ preventScroll: true });
+  scrollTo(0, 0);
+}
+
+function signedIn(who) {
+  session = who;
+  draw();
+}
+
+document.addEventListener("signed-out", () => {
+  if (session !== null) signedIn(null);
+});
+addEventListener("hashchange", draw);
+try {
+  signedIn(await current());
+} catch (error) {
+  const line = errorLine();
+  view.append(line);
+  show(line, error.message);
+}
