@@ -32,7 +32,8 @@ export async function ask(method, path, { query = {}, body, headers = {} } = {})
 async function refusal(answer) {
   const isProblem = answer.headers.get("Content-Type")?.startsWith("application/problem+json");
   if (answer.status === 401) document.dispatchEvent(new Event("signed-out"));
-  return new ApiError(answer.status, isProblem ? (await answer.json()).detail : `${answer.status} ${answer.statusText}`);
+  const said = isProblem ? (await answer.json()).detail : `${answer.status} ${answer.statusText}`;
+  return new ApiError(answer.status, said);
 }
 
 /** The path of a record, whatever its id holds. */

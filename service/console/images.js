@@ -2,7 +2,7 @@
 import { button, dialog, errorLine, field, form, make } from "./dom.js";
 import { S } from "./strings.js";
 
-/** A place for images: `files()` are those in it, `changed` is called after each change, `end()` lets go of the page. */
+/** A place for images: `files()` are those in it, `changed` is called after each change, `end()` lets go of them. */
 export function imagePlace(changed) {
   const kept = [];
   const shelf = make("ul", { className: "shelf" });
@@ -37,7 +37,8 @@ export function imagePlace(changed) {
       image.src = one.url = URL.createObjectURL(boxed);
       changed();
     };
-    const item = make("li", {}, image, button(S.search.box, crop, errors), button(S.search.remove, drop, errors), errors);
+    const actions = [button(S.search.box, crop, errors), button(S.search.remove, drop, errors)];
+    const item = make("li", {}, image, ...actions, errors);
     function drop() {
       URL.revokeObjectURL(one.url);
       kept.splice(kept.indexOf(one), 1);

@@ -16,7 +16,7 @@ let leave = null;
 function drawBar(page) {
   const links = Object.entries(S.pages).map(([name, text]) => {
     const link = make("a", { href: `#${name}` }, text);
-    if (name === page) link.setAttribute("aria-current", "page");
+    if (name === page || (name === "people" && page === "person")) link.setAttribute("aria-current", "page");
     return link;
   });
   bar.replaceChildren(make("strong", {}, S.product));

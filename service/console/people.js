@@ -20,7 +20,9 @@ export function open(view, tag = "") {
   const portraits = new IntersectionObserver(inSight, { rootMargin: "400px" });
   const load = async () => {
     const found = await records.next();
-    if (found.length === 0 && list.childElementCount === 0) list.replaceWith(make("p", { className: "empty" }, S.people.empty));
+    if (found.length + list.childElementCount === 0) {
+      list.replaceWith(make("p", { className: "empty" }, tag ? S.people.nobody(tag) : S.people.empty));
+    }
     for (const person of found) {
       const item = entry(person);
       list.append(item);

@@ -48,7 +48,8 @@ function identity(person, redraw) {
 function confirm({ title, submit: words }, explanation, act, rows = [], className = "primary") {
   return dialog(title, (close) => {
     const submit = make("button", { type: "submit", className }, words);
-    const asked = form({}, submit, async () => close(await act()), ...explanation.map((text) => make("p", {}, text)), ...rows);
+    const lines = explanation.map((text) => make("p", {}, text));
+    const asked = form({}, submit, async () => close(await act()), ...lines, ...rows);
     submit.after(make("button", { type: "button", onclick: () => close() }, S.cancel));
     return [asked];
   });
@@ -111,11 +112,11 @@ function grouped(sightings) {
   const found = [];
   for (const sighting of sightings.toSorted((a, b) => Date.parse(a.captured_at) - Date.parse(b.captured_at))) {
     const last = found.at(-1)?.at(-1);
-    const goes_on =
+    const goesOn =
       last !== undefined &&
       last.camera_id === sighting.camera_id &&
       Date.parse(sighting.captured_at) - Date.parse(last.captured_at) < ONE_VISIT_MS;
-    if (goes_on) found.at(-1).push(sighting);
+    if (goesOn) found.at(-1).push(sighting);
     else found.push([sighting]);
   }
   return found;

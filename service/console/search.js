@@ -40,6 +40,7 @@ function byId(kind, id, terms) {
 
 function filterFields() {
   const cameras = field(S.search.cameras, { autocomplete: "off" }, S.search.commas);
+  const notCameras = field(S.search.notCameras, { autocomplete: "off" }, S.search.commas);
   const tags = field(S.search.tags, { autocomplete: "off" }, S.search.commas);
   const since = field(S.search.since, { type: "datetime-local", step: 1 });
   const until = field(S.search.until, { type: "datetime-local", step: 1 });
@@ -47,12 +48,12 @@ function filterFields() {
   const once = field(S.search.byPerson, { type: "checkbox" });
   once.row.classList.add("check");
   const terms = () => {
-    const filter = { cameras: parts(cameras.input), tags: parts(tags.input) };
+    const filter = { cameras: parts(cameras.input), not_cameras: parts(notCameras.input), tags: parts(tags.input) };
     if (since.input.value) filter.since = new Date(since.input.value).toISOString();
     if (until.input.value) filter.until = new Date(until.input.value).toISOString();
     return { top_k: Number(most.input.value), group_by: once.input.checked ? "person" : "sighting", filter };
   };
-  const rows = [cameras, tags, since, until, most, once].map(({ row }) => row);
+  const rows = [cameras, notCameras, tags, since, until, most, once].map(({ row }) => row);
   return { terms, rows: make("div", { className: "filters" }, ...rows) };
 }
 

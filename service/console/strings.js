@@ -37,7 +37,8 @@ export const S = {
     remove: "Remove",
     cameras: "Cameras",
     tags: "Tags",
-    commas: "separated by commas; empty: all",
+    notCameras: "Not on cameras",
+    commas: "Separated by commas",
     since: "From",
     until: "Until",
     most: "At most",
@@ -47,11 +48,12 @@ export const S = {
     storedPerson: (person) => `Searching for ${person}, by all their sightings.`,
     empty: "Add an image to see where else that person was.",
     nothing: "Nobody was found: none of the sightings is left by these filters. Widen them, or enrol sightings first.",
-    searched: (shown, searched) => `${count(shown, "match", "matches")} of ${count(searched, "sighting", "sightings")} searched.`,
+    searched: (shown, searched) =>
+      `${count(shown, "match", "matches")} of ${count(searched, "sighting", "sightings")} searched.`,
     expected: (number) => `Expected false matches among strangers, down to the last one shown: ${number}.`,
     uncalibrated: "There is no calibration: the scores come without a false-match rate.",
     score: "Score",
-    rate: "Strangers this alike",
+    rate: "False-match rate",
     oneIn: (number) => `1 in ${number}`,
     never: "none seen",
     like: "Search like this",
@@ -76,6 +78,7 @@ export const S = {
   people: {
     title: "People",
     empty: "Nobody is enrolled yet. Enrol sightings with a person id, or search for somebody and say who a match is.",
+    nobody: (tag) => `Nobody carries the tag ${tag}.`,
     sightings: (number) => count(number, "sighting", "sightings"),
     tag: "Tag",
     filter: "Filter",
@@ -103,7 +106,8 @@ export const S = {
   erase: {
     title: "Erase this person?",
     explain: (person, sightings) =>
-      `${person} goes from this gallery for good, with ${sightings}, their images, vectors and every mention. This cannot be undone.`,
+      `${person} goes from this gallery for good, with ${sightings}, their images, vectors and every mention. ` +
+      "This cannot be undone.",
     submit: "Erase",
     receipt: "Erased",
     number: "Receipt",
@@ -148,5 +152,5 @@ export function time(text) {
 
 /** A number with two digits that count. */
 export function short(number) {
-  return number.toLocaleString("en", { maximumSignificantDigits: 2 });
+  return number.toLocaleString("en", { maximumSignificantDigits: 2, notation: number < 1e6 ? "standard" : "compact" });
 }

@@ -66,7 +66,8 @@ def _run(home: Path, port: int | None, once: bool) -> None:
         console.print(f"Picture: {picture}")
         if not once:
             with contextlib.suppress(KeyboardInterrupt):
-                console.print(f"Serving {service.url}/docs with the key in {key_file(service_home)}. Ctrl-C ends it.")
+                console.print(f"Serving {service.url}: open it, sign in with the key in {key_file(service_home)}.")
+                console.print("Ctrl-C ends it.")
                 service.wait()
 
 

@@ -50,6 +50,7 @@ class Console:
     def show(self, name: str) -> None:
         """Go to a page by its link."""
         self.page.get_by_role("navigation").get_by_role("link", name=name).click()
+        self.page.get_by_role("heading", name=name).wait_for()
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,8 @@ import hashlib
 import json
 import re
 
+import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from service.routes import console as routes
@@ -29,7 +31,7 @@ def test_whom_it_finds_is_confirmed_followed_and_erased(console):
         "/v1/sightings", files={"file": console.queries[1]}, data={"camera_id": "gate"}
     ).raise_for_status()
     console.sign_in()
-    page.get_by_label("Cameras").fill("gate")
+    page.get_by_label("Cameras", exact=True).fill("gate")
     given(console, 1)
     (card,) = page.locator(".results .card").all()
     expect(card).to_contain_text("Unknown person")
@@ -203,3 +205,29 @@ def test_files_are_served_with_their_types_and_a_strict_policy_and_no_others_are
     assert open_service.client.get("/console/main.js").headers["content-type"].startswith("text/javascript")
     for name in ("nothing.js", "%2e%2e%2fapp.py", "__init__.py"):
         assert open_service.client.get(f"/console/{name}").status_code == 404
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_fault_with_any_page(console, scheme):
+    page = console.page
+    page.emulate_media(color_scheme=scheme)
+    page.goto(console.url)
+    page.get_by_label("API key").wait_for()
+    assert faults(console) == []
+    console.sign_in()
+    given(console, 1)
+    assert faults(console) == []
+    page.get_by_role("button", name="Draw a box").click()
+    assert faults(console) == []
+    page.keyboard.press("Escape")
+    page.get_by_role("dialog").wait_for(state="detached")
+    for hash_ in ("people", "person/drawn-1", "live"):
+        page.goto(f"{console.url}/#{hash_}")
+        page.locator(".card, .visit, .empty").first.wait_for()
+        assert faults(console) == [], hash_
+
+
+def faults(console: Console) -> list[tuple[str, list[str]]]:
+    """The rules that axe sees broken, and where."""
+    found = Axe().run(console.page).response["violations"]
+    return [(one["id"], [node["html"] for node in one["nodes"]]) for one in found]

@@ -3,6 +3,7 @@
 import pytest
 
 from service.gallery.sqlite.keys import open_keys, revoke_key
+from service.keys import SCOPES
 from service.limits import RateLimit
 from service.middleware import SafeAnswers
 from service.problems import RateLimitedError
@@ -20,6 +21,14 @@ def signed_in(service):
     assert all(part in cookie for part in (f"{COOKIE}=", "httponly", "samesite=strict", "path=/", "max-age=43200"))
     service.all_scopes = service.client.headers.pop("X-API-Key")
     return service
+
+
+def test_a_page_can_ask_who_is_signed_in(signed_in):
+    said = signed_in.get("/v1/session")
+    assert said["scopes"] == sorted(SCOPES)
+    assert said["cameras"] is None
+    assert said["expires_at"] is not None
+    assert signed_in.get("/v1/session", headers=signed_in.key("read"))["expires_at"] is None
 
 
 def own(service) -> dict[str, str]:
