@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 FAISS ?= cpu
 STAMP := $(VENV)/.installed-$(FAISS)
 
-.PHONY: install demo serve test crash check bench clean
+.PHONY: install packages demo serve test crash check bench clean
 
 install: $(STAMP)
 
@@ -25,7 +25,16 @@ demo: install
 serve: install
 	$(BIN)/reid-service serve
 
-test: install
+# What the tests start beside Python. Root on Debian gets what is missing; anybody else is told, and those tests are skipped.
+packages:
+	@missing=""; for name in chromium mosquitto; do \
+	  PATH="$$PATH:/usr/sbin" command -v $$name >/dev/null || missing="$$missing $$name"; done; \
+	test -z "$$missing" && exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null && exit 0; fi; \
+	echo "make: some tests will be skipped without:$$missing (Debian: apt-get install$$missing)" >&2
+
+test: install packages
 	$(BIN)/python -m pytest
 
 # Kill a gallery a thousand times under load, and look for what it had acknowledged: 3 minutes.
