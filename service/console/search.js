@@ -16,7 +16,7 @@ export function open(view, kind, id) {
   const run = async () => {
     const terms = filters.terms();
     const answer = await (images === null ? byId(kind, id, terms) : byImages(images.files(), terms));
-    results.replaceChildren(...drawn(answer.results[0]));
+    results.replaceChildren(...drawn(answer.results[0], answer.calibration));
   };
   const head = make("h1", {}, S.search.title);
   const source = images?.place ?? make("p", {}, kind === "person" ? S.search.storedPerson(id) : S.search.stored);
@@ -64,9 +64,9 @@ function parts(input) {
     .filter(Boolean);
 }
 
-function drawn({ matches, searched, expected_false_matches: expected }) {
+function drawn({ matches, searched, expected_false_matches: expected }, calibration) {
   if (matches.length === 0) return [make("p", { className: "empty" }, S.search.nothing)];
-  const trust = expected === null ? S.search.uncalibrated : S.search.expected(short(expected));
+  const trust = expected === null ? S.search.uncalibrated : S.search.expected(short(expected), calibration.domain);
   const summary = make("p", { className: "summary" }, `${S.search.searched(matches.length, searched)} ${trust}`);
   return [summary, make("ol", { className: "grid" }, ...matches.map(card))];
 }

@@ -50,7 +50,9 @@ export const S = {
     nothing: "Nobody was found: none of the sightings is left by these filters. Widen them, or enrol sightings first.",
     searched: (shown, searched) =>
       `${count(shown, "match", "matches")} of ${count(searched, "sighting", "sightings")} searched.`,
-    expected: (number) => `Expected false matches among strangers, down to the last one shown: ${number}.`,
+    expected: (number, domain) =>
+      `Expected false matches among strangers, down to the last one shown: ${number}, if people here are as unlike as ` +
+      `those of the calibration (${domain}).`,
     uncalibrated: "There is no calibration: the scores come without a false-match rate.",
     score: "Score",
     rate: "False-match rate",

@@ -74,6 +74,7 @@ def test_a_search_by_image_says_how_sure_it_is_and_a_timeline_orders_the_cameras
         expect(card).to_contain_text(match["person_id"])
         expect(card).to_contain_text(f"{match['score']:.3f}")
     expect(page.locator(".summary")).to_contain_text("Expected false matches")
+    expect(page.locator(".summary")).to_contain_text(console.service.get("/v1/calibration")["domain"])
     expect(page.locator(".summary")).to_contain_text(f"of {PEOPLE * CAMERAS * 2} sightings")
     console.show("People")
     page.get_by_role("link", name="drawn-2").click()
