@@ -26,10 +26,20 @@ function drawBar(page) {
   if (out !== null) bar.append(out);
 }
 
+/** The page's name and what follows it; no name for an address that is not one. */
+function address() {
+  try {
+    return (location.hash.slice(1) || "search").split("/").map(decodeURIComponent);
+  } catch (error) {
+    if (error instanceof URIError) return [""];
+    throw error;
+  }
+}
+
 function draw() {
   leave?.();
   leave = null;
-  const [page, ...parts] = (location.hash.slice(1) || "search").split("/");
+  const [page, ...parts] = address();
   drawBar(page);
   view.replaceChildren();
   if (session === null) {
@@ -38,7 +48,7 @@ function draw() {
   }
   const open = Object.hasOwn(PAGES, page) ? PAGES[page] : null;
   if (open === null) view.append(make("p", { className: "empty" }, S.notFound));
-  else leave = open(view, ...parts.map(decodeURIComponent)) ?? null;
+  else leave = open(view, ...parts) ?? null;
   document.title = `${S.pages[page] ?? S.pages.people} · ${S.product}`;
   view.focus({ preventScroll: true });
   scrollTo(0, 0);

@@ -173,6 +173,16 @@ def test_a_key_is_asked_for_once_and_kept_nowhere_that_a_script_can_read(console
     expect(page.get_by_label("API key")).to_be_visible()
 
 
+def test_an_address_that_leads_nowhere_says_so(console):
+    console.sign_in()
+    for hash_ in ("person/%", "nothing", "constructor"):
+        console.page.goto(f"{console.url}/#{hash_}")
+        console.page.get_by_text("There is no such page").wait_for()
+    console.page.goto(f"{console.url}/#person/nobody")
+    refused = console.service.get("/v1/persons/nobody", expect=404)["detail"]
+    expect(console.page.get_by_role("alert").filter(has_text=refused)).to_be_visible()
+
+
 def test_where_no_key_is_needed_none_is_asked_for(open_service, browser):
     page = browser.new_page()
     page.goto(str(open_service.client.base_url))
