@@ -84,7 +84,7 @@ class Adapter:
         identity = Identity(person_id, None) if person_id else await self._identify(event, sighting_id)
         if self._write_back and not identity.person_id.startswith(UNKNOWN):
             person = await self._reid.send(client.person(identity.person_id))
-            await self._frigate.set_sub_label(event.id, person.name or person.person_id, identity.score or 1.0)
+            await self._frigate.set_sub_label(event.id, person.name or person.person_id, identity.score)
         return True
 
     async def _crop(self, event: Event) -> bytes | None:

@@ -51,9 +51,11 @@ class Frigate:
             )
         return answer.content
 
-    async def set_sub_label(self, event_id: str, name: str, score: float) -> None:
-        """Write who it is beside the event."""
-        said = {"subLabel": name[:_LONGEST_LABEL], "subLabelScore": round(score, 4)}
+    async def set_sub_label(self, event_id: str, name: str, score: float | None) -> None:
+        """Write who it is beside the event, and how sure that is where a match said so."""
+        said: dict[str, Any] = {"subLabel": name[:_LONGEST_LABEL]}
+        if score is not None:
+            said["subLabelScore"] = round(score, 4)
         await self._ask("POST", f"/api/events/{event_id}/sub_label", json=said)
 
     async def _ask(

@@ -119,7 +119,7 @@ def test_more_events_than_a_page_are_all_read(service, frigate, catch_up) -> Non
     assert set(identities(service).values()) == {f"{UNKNOWN}{min(ids, key=lambda one: float(one.split('-')[0]))}"}
 
 
-def test_known_people_are_written_back_by_name(service, frigate, catch_up) -> None:
+def test_known_people_are_written_back_by_name(service, frigate, catch_up, tmp_path) -> None:
     first = frigate.add(1, 0, "door")
     catch_up(write_back=True)
     assert frigate.sub_labels == {}
@@ -130,6 +130,9 @@ def test_known_people_are_written_back_by_name(service, frigate, catch_up) -> No
     catch_up(write_back=True)
     assert frigate.sub_labels[second]["subLabel"] == "Ada"
     assert frigate.sub_labels[second]["subLabelScore"] > 0.99
+    (tmp_path / "ledger.json").unlink()
+    catch_up(write_back=True)
+    assert frigate.sub_labels[second] == {"subLabel": "Ada"}  # known by then, and no match to tell a score of
 
 
 def test_a_lost_ledger_enrols_nobody_twice(service, frigate, catch_up, tmp_path) -> None:
