@@ -67,6 +67,19 @@ class Call(Generic[Answer]):
         once = "Idempotency-Key" in self.headers or self.answer is ErasureAnswer  # an erasure gives its receipt again
         return self.method in ("GET", "PUT") or once or self.path == _SEARCH
 
+    @property
+    def request(self) -> dict[str, Any]:
+        """What httpx's clients, of either kind, send it by."""
+        return {
+            "method": self.method,
+            "url": self.path,
+            "params": self.query,
+            "json": self.json,
+            "files": self.files,
+            "data": self.form,
+            "headers": self.headers,
+        }
+
     def after(self, cursor: str) -> Self:
         """The same list, from there on."""
         return dataclasses.replace(self, query={**self.query, "cursor": cursor})
@@ -230,15 +243,7 @@ class Client:
         """Send it, again where that can help and does no harm, and read the answer."""
         for tries_left in reversed(range(self._tries)):
             try:
-                answer = self._http.request(
-                    call.method,
-                    call.path,
-                    params=call.query,
-                    json=call.json,
-                    files=call.files,
-                    data=call.form,
-                    headers=call.headers,
-                )
+                answer = self._http.request(**call.request)
             except httpx.TransportError:
                 if not (tries_left and call.repeatable):
                     raise
@@ -301,15 +306,7 @@ class AsyncClient:
         """As :meth:`Client.send`."""
         for tries_left in reversed(range(self._tries)):
             try:
-                answer = await self._http.request(
-                    call.method,
-                    call.path,
-                    params=call.query,
-                    json=call.json,
-                    files=call.files,
-                    data=call.form,
-                    headers=call.headers,
-                )
+                answer = await self._http.request(**call.request)
             except httpx.TransportError:
                 if not (tries_left and call.repeatable):
                     raise
