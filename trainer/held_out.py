@@ -17,7 +17,9 @@ class HeldOut:
 
 
 def hold_out(crops: Sequence[Crop], *, people: int, crops_each: int) -> tuple[tuple[Crop, ...], HeldOut]:
-    """Split off the last `people` by pid, and of everyone else the first `crops_each` crops by file name.
+    """Split off the first `people` by pid, and of everyone else the first `crops_each` crops by file name.
+
+    The first, because a study at a small scale trains on those: a run that held them out may lend it initial weights.
 
     Returns what is left to train on, and what was kept back. Raises :class:`DatasetError` when fewer than two people,
     or a person without a crop, would be left.
@@ -25,7 +27,7 @@ def hold_out(crops: Sequence[Crop], *, people: int, crops_each: int) -> tuple[tu
     pids = sorted({crop.pid for crop in crops})
     if people > len(pids) - 2:
         raise DatasetError(f"expected to hold out fewer than the {len(pids)} people there are, got {people}")
-    kept_back = set(pids[len(pids) - people :])
+    kept_back = set(pids[:people])
     whole_people = tuple(crop for crop in crops if crop.pid in kept_back)
     rest: list[Crop] = []
     single_crops: list[Crop] = []

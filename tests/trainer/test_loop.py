@@ -156,9 +156,9 @@ def test_a_change_of_size_reads_the_crops_anew(generated_market: Path) -> None:
 def test_people_held_out_are_not_trained_on(generated_market: Path) -> None:
     crops = read_market1501(generated_market).train
     rest, held_out = hold_out(crops, people=3, crops_each=1)
-    assert {crop.pid for crop in rest} == {1, 2, 3, 4, 5}
-    assert {crop.pid for crop in held_out.people} == {6, 7, 8}
-    assert [crop.pid for crop in held_out.crops] == [1, 2, 3, 4, 5]
+    assert {crop.pid for crop in rest} == {4, 5, 6, 7, 8}
+    assert {crop.pid for crop in held_out.people} == {1, 2, 3}
+    assert [crop.pid for crop in held_out.crops] == [4, 5, 6, 7, 8]
     assert {*rest, *held_out.people, *held_out.crops} == set(crops)
     assert len(rest) + len(held_out.people) + len(held_out.crops) == len(crops)
     with pytest.raises(DatasetError, match="fewer than the 8 people there are, got 7"):

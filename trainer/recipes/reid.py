@@ -44,7 +44,7 @@ class ReidRecipe(RunRecipe):
     backbone_learning_rate: float = 1.0  # as a share of learning_rate
     people: int = 0  # train on so many people only, the first by number; 0: on all
     test_people: int = 0  # judge the bundle on so many test people alone, the first by number; 0: on the whole test
-    hold_out_people: int = 0  # training people kept back, to watch Rank-1 and mAP
+    hold_out_people: int = 0  # training people kept back, the first by number, to watch Rank-1 and mAP
     hold_out_crops: int = 0  # crops of every other person kept back, to watch loss and top-1 error
 
     def expectations(self) -> dict[str, bool]:
