@@ -1,12 +1,14 @@
 """The bundles on disk that this service can use: those shipped, and those in REID_HOME/models."""
 
 import logging
+import shutil
+import tempfile
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from reid.bundle import SHIPPED, Bundle, Kind, bundle_folder, bundle_kind, read_bundle
+from reid.bundle import SHIPPED, Bundle, Kind, bundle_folder, bundle_kind, move_bundle, read_bundle
 from reid.errors import BundleError
 from reid.kinds import ACTION, CLASSIFIER, EMBEDDING
 from service.gallery.sqlite.activations import bundle_in_force
@@ -62,6 +64,21 @@ def folder_to_serve(settings: Settings) -> Path:
     if folder is None:
         _LOG.warning("the bundle in force, %.12s…, is not on disk any more: REID_BUNDLE takes its place", in_force)
     return folder or first
+
+
+def keep(folder: Path, bundle_id: str, home: Path) -> None:
+    """Copy a shipped bundle that is put in force to `home`/models: an upgrade may ship another in its place."""
+    kept = home / "models" / f"{folder.name}-{bundle_id[:12]}"
+    if folder.parent != SHIPPED or kept.exists():
+        return
+    kept.parent.mkdir(mode=0o700, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=home) as temporary:
+        draft = Path(temporary) / kept.name
+        draft.mkdir(mode=0o700)
+        for file in folder.iterdir():
+            shutil.copyfile(file, draft / file.name)
+            (draft / file.name).chmod(0o600)
+        move_bundle(draft, kept)
 
 
 def _usable(folder: Path) -> Bundle[Any, Any] | None:

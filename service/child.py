@@ -54,12 +54,12 @@ def running_service(
     Raises ChildError if it is not ready in time. The kernel ends the service when this process dies, however it
     dies: nothing is left that holds the home.
     """
-    port = free_port(port)
-    url = f"http://127.0.0.1:{port}"
-    with log.open("w") as output:
+    with log.open("w") as output, _listening(port) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         process = subprocess.Popen(
-            [*COMMAND, "serve", "--host", "127.0.0.1", "--port", str(port)],
+            [*COMMAND, "serve", "--fd", str(listening.fileno())],
             env=environment(home, settings or {}),
+            pass_fds=[listening.fileno()],
             stdout=output,
             stderr=subprocess.STDOUT,
             process_group=0,  # Ctrl-C is for us; we stop the service in our own time
@@ -87,11 +87,15 @@ def environment(home: Path, settings: Mapping[str, str]) -> dict[str, str]:
 
 def free_port(wanted: int | None = None) -> int:
     """The wanted port, else 8000, else any free one. Raises ChildError if the wanted one is taken."""
+    with _listening(wanted) as listening:
+        return int(listening.getsockname()[1])
+
+
+def _listening(wanted: int | None) -> socket.socket:
+    """The port itself, taken before the service begins: two that begin at once must not meet on it."""
     for port in (8000, 0) if wanted is None else (wanted,):
-        with socket.socket() as probe, suppress(OSError):
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", port))
-            return int(probe.getsockname()[1])
+        with suppress(OSError):
+            return socket.create_server(("127.0.0.1", port))
     raise ChildError(f"expected a free port, but {wanted} is taken; leave it out to get a free one")
 
 

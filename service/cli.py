@@ -54,6 +54,7 @@ app.command("import")(remote.take_in)
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on (REID_HOST); 127.0.0.1 unless set.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on (REID_PORT); 8000 unless set.")] = None,
+    fd: Annotated[int | None, typer.Option(help="A listening loopback socket to serve on, by its number.")] = None,
 ) -> None:
     """Serve the REST interface until SIGTERM or Ctrl-C.
 
@@ -65,7 +66,7 @@ def serve(
         threads.configure()
         from service.server import run  # loads torch and FAISS, which read their thread counts once
 
-        run(settings)
+        run(settings, fd)
 
 
 @app.command()

@@ -7,7 +7,7 @@ from reid.predictors import Embedder
 from service.actions import Actions
 from service.activation import activation_of
 from service.admission import Admission
-from service.bundles import folder_to_serve
+from service.bundles import folder_to_serve, keep
 from service.classifiers import Classifiers
 from service.decoding import Decoders
 from service.evaluation.job import evaluation_of
@@ -46,9 +46,16 @@ class Core:
     def open(cls, settings: Settings) -> "Core":
         """Load the bundle and open the gallery.
 
-        Raises BundleError, HomeError, or ValueError for a device that is not there.
+        Raises BundleError, HomeError, ValueError for a device that is not there, OSError where the disk is full.
         """
-        return cls.over(settings, Embedder.load(folder_to_serve(settings), settings.device))
+        folder = folder_to_serve(settings)
+        embedder = Embedder.load(folder, settings.device)
+        core = cls.over(settings, embedder)
+        with ExitStack() as failing:
+            failing.callback(core.close)
+            keep(folder, embedder.bundle_id, settings.home)
+            failing.pop_all()
+        return core
 
     @classmethod
     def over(cls, settings: Settings, embedder: Embedder) -> "Core":

@@ -13,7 +13,7 @@ from reid.images import decode_kept
 from reid.kinds import EmbeddingBundle
 from reid.predictors import Embedder
 from service.batching import BATCH_IMAGES, ModelQueue
-from service.bundles import embedding_folder
+from service.bundles import embedding_folder, keep
 from service.calibration import Calibrations
 from service.decoding import Decoders
 from service.gallery.activation import Progress
@@ -109,6 +109,7 @@ class Models:
         folder = embedding_folder(self._settings, bundle_id)
         if folder is None:
             raise BundleError(f"expected an embedding bundle on disk, got none of the id {bundle_id}")
+        keep(folder, bundle_id, self._settings.home)
         model = self._opened(Embedder.load(folder, self._settings.device))
         self._loaded[model.bundle_id] = model
         return model

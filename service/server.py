@@ -13,24 +13,25 @@ from service.action_stream import MOST_FRAME_BYTES
 from service.app import served
 from service.core import Core
 from service.protocol import BoundedProtocol
-from service.settings import Settings
+from service.settings import Settings, is_loopback
 
 _LOG = logging.getLogger("service")
 _DRAIN_S = 20
 _SWITCH_S = 0.0002
 
 
-def run(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT, then finish what was begun and return.
+def run(settings: Settings, fd: int | None = None) -> None:
+    """Serve, on the socket `fd` where one is given, until SIGTERM or SIGINT; then finish what was begun and return.
 
-    Raises OSError if the port is taken, and what :meth:`Core.open` raises.
+    Raises OSError if the port is taken or `fd` is no socket, and what :meth:`Core.open` raises.
     """
     logs.configure()
     # uvicorn raises the signal again once it is done: end cleanly then, and also before it has begun.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
-    with listen(settings.host, settings.port) as listening, closing(Core.open(settings)) as core:
-        _LOG.info("serving on http://%s:%d, described at /docs", settings.host, settings.port)
+    taken = listen(settings.host, settings.port) if fd is None else handed_over(fd)
+    with taken as listening, closing(Core.open(settings)) as core:
+        _LOG.info("serving on http://%s:%d, described at /docs", *listening.getsockname()[:2])
         # A thread that waits for the interpreter's lock gets it after this long. The model's thread does so a hundred
         # times a batch: with Python's 5 ms, a busy event loop would make a batch take seconds.
         sys.setswitchinterval(_SWITCH_S)
@@ -62,6 +63,22 @@ class Server(uvicorn.Server):
         """End the streams first."""
         self._core.feed.end()
         await super().shutdown(sockets)
+
+
+def handed_over(fd: int) -> socket.socket:
+    """The listening socket that a parent process took for us: on loopback alone, as REID_AUTH=off relies on.
+
+    Raises OSError for anything else.
+    """
+    try:
+        listening = socket.socket(fileno=fd)
+    except OSError as error:
+        raise OSError(f"expected a listening socket as --fd {fd}, got: {error.strerror}") from error
+    address = listening.getsockname()
+    if not listening.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) or not is_loopback(address[0]):
+        listening.close()
+        raise OSError(f"expected a socket that listens on loopback as --fd {fd}, got one of {address}")
+    return listening
 
 
 def listen(host: str, port: int) -> socket.socket:

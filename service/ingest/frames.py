@@ -60,7 +60,7 @@ def sources_of(given: str, began: datetime | None) -> list[Source]:
     """The sources that an operator names: a video, a folder of videos (by name), or the address of a stream.
 
     A file began at `began`, or its length before it was last written to, as recorders leave it. Raises
-    :class:`SourceError` for what is not there or holds no video.
+    :class:`SourceError` for what is not there, holds no video, or says neither when it began nor how long it is.
     """
     if given.startswith(_LIVE):
         start = datetime.now(UTC)
@@ -86,7 +86,9 @@ def _file(path: Path, began: datetime | None) -> Source:
     status = path.stat()
     head.update(str(status.st_size).encode())
     if began is None:
-        began = datetime.fromtimestamp(status.st_mtime, UTC) - timedelta(seconds=duration_s or 0)
+        if duration_s is None:
+            raise SourceError(f"{path}: expected when it began (--began), got a video that does not say how long it is")
+        began = datetime.fromtimestamp(status.st_mtime, UTC) - timedelta(seconds=duration_s)
     return Source(str(path), f"{path.stem[:40]}-{head.hexdigest()[:12]}", began, live=False, duration_s=duration_s)
 
 

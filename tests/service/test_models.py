@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import shutil
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from reid.bundle import read_bundle
 from reid.errors import BundleError
 from reid.kinds import EMBEDDING
 from reid.predictors import Embedder
+from service import bundles
 from service.core import Core
 from service.gallery.errors import BundleChangedError
 from service.gallery.ledger import SERVICE
@@ -280,6 +282,25 @@ def test_a_bundle_in_force_that_is_gone_from_the_disk_is_replaced_only_where_it_
     another = write_tiny(tmp_path / "another", seed=3)
     assert opened(Settings(home=home, bundle=str(another), device="cpu")) == bundle_id(another)
     assert "is not on disk any more: REID_BUNDLE takes its place" in caplog.text
+
+
+def test_a_shipped_bundle_that_an_upgrade_replaces_goes_on_from_the_copy_in_the_home(tmp_path, monkeypatch):
+    monkeypatch.setattr(bundles, "SHIPPED", tmp_path / "shipped")
+    home = tmp_path / "home"
+    before = bundle_id(write_tiny(tmp_path / "shipped" / "default", seed=2))
+    second = bundle_id(write_tiny(tmp_path / "shipped" / "second", seed=3))
+    settings = Settings(home=home, device="cpu")
+    assert opened(settings) == before
+    with closing(Core.open(settings)) as core:
+        core.models.activate(SERVICE, second, lambda *_: None, lambda _: None)
+    for name in ("default", "second"):
+        shutil.rmtree(tmp_path / "shipped" / name)
+        write_tiny(tmp_path / "shipped" / name, seed=4)
+    with closing(Core.open(settings)) as core:
+        assert core.model.bundle_id == second
+        core.models.activate(SERVICE, before, lambda *_: None, lambda _: None)
+    assert opened(settings) == before
+    assert {path.stat().st_mode & 0o077 for path in (home / "models").rglob("*")} == {0}
 
 
 def test_the_kept_crops_of_a_bundle_are_counted_for_each_key_by_what_it_sees(service: Service, other):

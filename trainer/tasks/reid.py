@@ -199,12 +199,14 @@ class ReidTask:
         if not (self.recipe.teacher_cosine or self.recipe.teacher_pairs):
             return None
         teacher = Path(self.recipe.teacher)
-        rows = teacher_embeddings(teacher, [crop.path for crop in self.crops])
-        if self.recipe.teacher_cosine and rows.shape[1] != self.recipe.embedding_size:
+        paths = [crop.path for crop in self.crops]
+        size = teacher_embeddings(teacher, paths[:1]).shape[1]  # of one first: all take minutes
+        if self.recipe.teacher_cosine and size != self.recipe.embedding_size:
             raise RecipeError(
                 f"teacher_cosine: expected a teacher of the embedding's size {self.recipe.embedding_size}, "
-                f"got one of {rows.shape[1]}; teacher_pairs takes any"
+                f"got one of {size}; teacher_pairs takes any"
             )
+        rows = teacher_embeddings(teacher, paths)
         if not len(self.chimeras):
             return rows
         largest = self.recipe.preprocess(self.recipe.epochs)

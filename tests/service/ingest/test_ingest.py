@@ -1,5 +1,6 @@
 """`reid-service ingest` against a real service, with a detector whose answer is known."""
 
+import io
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -58,6 +59,20 @@ def test_a_person_in_a_video_becomes_one_tracklet_of_a_few_crops(service, ingest
     assert all(later - earlier >= timedelta(seconds=0.5) for earlier, later in pairwise(times))
     with Image.open(tmp_path / "sheet.jpg") as sheet:
         assert sheet.size == (130 + 3 * 80, 160)
+
+
+def test_a_video_that_does_not_say_how_long_it_is_must_be_told_when_it_began(ingest, service, tmp_path) -> None:
+    pictures = io.BytesIO()
+    for grey in range(0, 250, 10):
+        Image.new("RGB", (96, 64), (grey, grey, grey)).save(pictures, "JPEG")
+    endless = tmp_path / "recording.mjpeg"
+    endless.write_bytes(pictures.getvalue())
+    with pytest.raises(
+        SourceError, match=r"expected when it began \(--began\), got a video that does not say how long"
+    ):
+        sources_of(str(endless), None)
+    ingest(endless, "--began", BEGAN)
+    assert service.get("/v1/sightings")["sightings"][0]["captured_at"].startswith(BEGAN[:10])
 
 
 def test_the_same_command_again_enrols_nothing_twice(service, ingest, video) -> None:
