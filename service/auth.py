@@ -51,6 +51,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/v1/sightings/{sighting_id}/thumbnail"): Rule("read"),
     ("POST", "/v1/search"): Rule("read", embeds=True),
     ("POST", "/v1/embeddings"): Rule("read", embeds=True),
+    ("POST", "/v1/detections"): Rule("read", embeds=True),
     ("GET", "/v1/classifiers"): Rule("read"),
     ("POST", "/v1/classifiers/{name}"): Rule("read", embeds=True),
     ("POST", "/v1/actions"): Rule("read", embeds=True),

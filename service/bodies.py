@@ -4,21 +4,27 @@ import base64
 import binascii
 import json
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from service.fields import MAX_IMAGES
+from service.fields import MAX_IMAGES, Base64, Strict
 from service.problems import MediaTypeError, UnreadableBodyError
 
 Model = TypeVar("Model", bound=BaseModel)
 
 FILE_FIELD = "file"
 _MOST_FIELDS = 200
+
+
+class ImagesIn(Strict):
+    """Images, as JSON."""
+
+    images: Annotated[list[Base64], Field(min_length=1, max_length=MAX_IMAGES)]
 
 
 @dataclass(frozen=True)
@@ -128,6 +134,16 @@ def from_base64(images: list[str]) -> list[bytes]:
 def invalid(where: tuple[str | int, ...], message: str) -> RequestValidationError:
     """The error of one field."""
     return RequestValidationError([{"loc": where, "msg": message, "type": "value_error"}])
+
+
+async def images_alone(request: Request) -> list[bytes]:
+    """The images (one or more) of a body that holds nothing else, in either form."""
+    if media_type(request, *IMAGE_BODIES) == "application/json":
+        return from_base64(validated(ImagesIn, await read_json(request)).images)
+    form = await read_form(request)
+    if form.texts:
+        raise invalid(("body", next(iter(form.texts))[:80]), "expected files only")
+    return at_least_one(form)
 
 
 def at_least_one(form: Form) -> list[bytes]:

@@ -18,6 +18,7 @@ from service.gallery.sqlite.jobs import OPEN
 from service.keys import HEADER
 from service.schemas.actions import ActionsAnswer
 from service.schemas.classifiers import ClassifiersAnswer, ClassifyAnswer
+from service.schemas.detections import DetectAnswer
 from service.schemas.evaluations import EvaluationIn
 from service.schemas.jobs import JobAnswer, JobRemovedAnswer, JobsAnswer
 from service.schemas.models import EmbeddingsAnswer, ModelsAnswer
@@ -101,6 +102,11 @@ def search(images: Sequence[bytes] = (), **terms: Any) -> Call[SearchAnswer]:
 def embed(images: Sequence[bytes]) -> Call[EmbeddingsAnswer]:
     """The vectors of images; nothing is kept."""
     return Call(EmbeddingsAnswer, "POST", "/v1/embeddings", json={"images": _base64(images)})
+
+
+def detect(frames: Sequence[bytes]) -> Call[DetectAnswer]:
+    """Where people are in whole frames; needs a service with REID_DETECTOR."""
+    return Call(DetectAnswer, "POST", "/v1/detections", json={"images": _base64(frames)})
 
 
 def persons(**query: Any) -> Call[PersonsAnswer]:

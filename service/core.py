@@ -10,6 +10,7 @@ from service.admission import Admission
 from service.bundles import folder_to_serve, keep
 from service.classifiers import Classifiers
 from service.decoding import Decoders
+from service.detector import FrameDetector, detector_of
 from service.evaluation.job import evaluation_of
 from service.events.feed import ChangeFeed
 from service.gallery.gallery import Gallery
@@ -34,6 +35,7 @@ class Core:
     models: Models
     classifiers: Classifiers
     actions: Actions
+    detector: FrameDetector | None
     jobs: JobRunner
     feed: ChangeFeed
     couriers: Couriers
@@ -72,6 +74,9 @@ class Core:
             opened.callback(classifiers.close)
             actions = Actions(settings.home, settings.device, decoders, metrics, settings.deadline_s)
             opened.callback(actions.close)
+            detector = detector_of(settings, decoders, metrics)
+            if detector is not None:
+                opened.callback(detector.close)
             kinds = {
                 "evaluate": Kind("read", evaluation_of(gallery)),
                 "activate": Kind("admin", activation_of(models)),
@@ -93,6 +98,7 @@ class Core:
                 models,
                 classifiers,
                 actions,
+                detector,
                 jobs,
                 feed,
                 couriers,
@@ -111,6 +117,8 @@ class Core:
         """Who lets requests for a model in: the one that this path leads to, if it is loaded."""
         if template == "/v1/actions":
             return self.actions.admission
+        if template == "/v1/detections":
+            return None if self.detector is None else self.detector.admission
         if not template.endswith("{name}"):
             return self.model.queue.admission
         classifier = self.classifiers.loaded(path.rpartition("/")[2])

@@ -17,14 +17,16 @@ MOST_PIXELS = 80_000_000  # of all images of a request together: 240 MB
 
 
 async def kept_crops(
-    model: ModelQueue, bundle_id: str, ticket: Ticket, images: Sequence[bytes], box_xyxy: Sequence[float] | None
+    model: ModelQueue, bundle_id: str, ticket: Ticket, images: Sequence[bytes], boxes: Sequence[Sequence[float]] = ()
 ) -> list[Crop]:
-    """Cut, encode and embed images; the embedding is of the very bytes that will be kept.
+    """Cut, encode and embed the `boxes` of one image, or without any all images whole.
+
+    The embeddings are of the very bytes that will be kept.
 
     Raises ImageError or a child, BoxError, QueueFullError, DeadlineError.
     """
-    ticket.begin(len(images))
-    jpegs, pictures = await model.decoders.run(partial(_encode_all, box_xyxy=box_xyxy), images)
+    ticket.begin(len(boxes) or len(images))
+    jpegs, pictures = await model.decoders.run(partial(_encode_all, boxes=boxes), images)
     embeddings = (await model.compute(pictures, ticket)).astype(np.float16)
     return [
         Crop(jpeg, picture.width, picture.height, embedding, bundle_id)
@@ -43,22 +45,23 @@ async def computed(model: ModelQueue, ticket: Ticket, images: Sequence[bytes]) -
 
 
 def _decode_all(images: Sequence[bytes]) -> list[Image.Image]:
-    _check_pixels(images)
+    check_pixels(images)
     return [decode_image(image) for image in images]
 
 
-def _encode_all(images: Sequence[bytes], box_xyxy: Sequence[float] | None) -> tuple[list[bytes], list[Image.Image]]:
+def _encode_all(images: Sequence[bytes], boxes: Sequence[Sequence[float]]) -> tuple[list[bytes], list[Image.Image]]:
     """What will be kept, and its pixels as every later reader decodes them."""
-    _check_pixels(images)
-    jpegs = [encode_crop(_cut(decode_image(image), box_xyxy)) for image in images]
+    check_pixels(images)
+    jpegs = [encode_crop(crop) for image in images for crop in _cut(decode_image(image), boxes)]
     return jpegs, [decode_kept(jpeg) for jpeg in jpegs]
 
 
-def _check_pixels(images: Sequence[bytes]) -> None:
+def check_pixels(images: Sequence[bytes]) -> None:
+    """Raise ImageError where the images of one request would be too much to hold in memory together."""
     pixels = sum(count_pixels(image) for image in images)
     if pixels > MOST_PIXELS:
         raise ImageError(f"expected at most {MOST_PIXELS} pixels in one request, got {pixels}")
 
 
-def _cut(image: Image.Image, box_xyxy: Sequence[float] | None) -> Image.Image:
-    return image if box_xyxy is None else crop_box(image, box_xyxy)
+def _cut(image: Image.Image, boxes: Sequence[Sequence[float]]) -> list[Image.Image]:
+    return [crop_box(image, box) for box in boxes] or [image]

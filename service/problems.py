@@ -57,6 +57,14 @@ class CalibrationError(ReidError):
     """A false-match rate that the calibration in force cannot turn into a score, or none in force."""
 
 
+class NoDetectorError(ReidError):
+    """Whole frames, where nothing is set that finds people in them."""
+
+
+class NobodyFoundError(ReidError):
+    """A frame in which the detector found nobody."""
+
+
 class EvaluationError(ReidError):
     """A gallery that this evaluation can say nothing about."""
 
@@ -114,6 +122,8 @@ PROBLEMS: dict[type[Exception], Problem] = {
     gallery_errors.ArchiveError: Problem(422, "archive", "The archive cannot be used"),
     gallery_errors.FilterError: Problem(422, "filter", "The filter contradicts itself"),
     gallery_errors.CursorError: Problem(422, "cursor", "The cursor is not one of ours"),
+    NoDetectorError: Problem(422, "no_detector", "Nothing finds people in whole frames"),
+    NobodyFoundError: Problem(422, "nobody_found", "Nobody in the frame"),
     CalibrationError: Problem(422, "calibration", "The calibration cannot answer this"),
     WebhookError: Problem(422, "webhook", "The address cannot be called"),
     StreamMessageError: Problem(422, "stream_message", "Not a frame"),

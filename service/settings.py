@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "REID_"
-OF_CLIENTS = ("REID_URL", "REID_KEY", "REID_DETECTOR")  # of the commands that ask a running service
+OF_CLIENTS = ("REID_URL", "REID_KEY")  # of the commands that ask a running service
 DEFAULT_STORE = "sqlite://gallery.sqlite"
 
 
@@ -32,6 +32,9 @@ class Settings(BaseSettings):
         default=None, description="of a new gallery: bundle folder or name (default: the one shipped)"
     )
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1 …")
+    detector: str | None = Field(
+        default=None, description="finds people in whole frames: an .xml or .onnx file, or torchvision:NAME"
+    )
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8000, ge=1, le=65535, description="port to listen on")
     auth: Literal["keys", "off"] = Field(default="keys", description="keys, or off: then loopback only")

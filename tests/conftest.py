@@ -82,6 +82,15 @@ def datasets() -> Path:
 
 
 @pytest.fixture(scope="session")
+def person_detector(datasets: Path) -> Path:
+    """A real detector's file, or a counted skip where it does not lie beside the real data."""
+    files = sorted((datasets.parent / "weights" / "pedestrian-detection-adas-0002").rglob("*.xml"))
+    if not files:
+        pytest.skip("no weights of pedestrian-detection-adas-0002 beside REID_DATASETS")
+    return files[0]
+
+
+@pytest.fixture(scope="session")
 def market1501(datasets: Path) -> Market1501:
     """All of Market-1501, or a counted skip where REID_DATASETS does not hold it."""
     try:

@@ -4,21 +4,21 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from service.auth import GuardedRoute
-from service.bodies import IMAGE_BODIES, at_least_one, from_base64, invalid, media_type, read_form, read_json, validated
+from service.bodies import ImagesIn, images_alone
 from service.crops import computed
 from service.dependencies import CoreOf, TicketOf
 from service.leaving import until_gone
 from service.models import Model
 from service.openapi import image_body
-from service.schemas.models import EmbeddingsAnswer, EmbeddingsIn
+from service.schemas.models import EmbeddingsAnswer
 
 router = APIRouter(tags=["embeddings"], route_class=GuardedRoute)
 
 
-@router.post("/v1/embeddings", response_model=EmbeddingsAnswer, openapi_extra=image_body(EmbeddingsIn, {}))
+@router.post("/v1/embeddings", response_model=EmbeddingsAnswer, openapi_extra=image_body(ImagesIn, {}))
 async def embed(request: Request, core: CoreOf, ticket: TicketOf) -> Response:
     """Embed images: unit vectors, comparable only with those of the same bundle."""
-    images = await _read(request)
+    images = await images_alone(request)
 
     async def embedded(model: Model) -> EmbeddingsAnswer:
         vectors = await until_gone(request, computed(model.queue, ticket, images))
@@ -29,12 +29,3 @@ async def embed(request: Request, core: CoreOf, ticket: TicketOf) -> Response:
     answer = await core.models.in_force(embedded)
     # Written here: FastAPI would check every number of it once more.
     return Response(answer.model_dump_json(), media_type="application/json")
-
-
-async def _read(request: Request) -> list[bytes]:
-    if media_type(request, *IMAGE_BODIES) == "application/json":
-        return from_base64(validated(EmbeddingsIn, await read_json(request)).images)
-    form = await read_form(request)
-    if form.texts:
-        raise invalid(("body", next(iter(form.texts))[:80]), "expected files only")
-    return at_least_one(form)

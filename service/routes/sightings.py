@@ -8,6 +8,7 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from reid.images import decode_kept, encode_thumbnail
+from service.admission import Ticket
 from service.auth import GuardedRoute
 from service.bodies import (
     IMAGE_BODIES,
@@ -22,8 +23,10 @@ from service.bodies import (
     single,
     validated,
 )
+from service.core import Core
 from service.crops import kept_crops
 from service.dependencies import ActorOf, CoreOf, GalleryOf, ListsOf, TicketOf
+from service.detector import required
 from service.fields import Read
 from service.gallery.digests import sha256
 from service.gallery.gallery import Gallery
@@ -32,6 +35,7 @@ from service.idempotency import IdempotencyKey, created, once, replayed
 from service.leaving import until_gone
 from service.models import Model
 from service.openapi import PENDING, image_body
+from service.problems import NobodyFoundError
 from service.schemas.sightings import (
     AttributesIn,
     DeletedAnswer,
@@ -52,6 +56,7 @@ _TEXTS = {
     "camera_id": "",
     "captured_at": "RFC 3339 with an offset; default: now",
     "tracklet_id": "",
+    "detect": "true: find the people in the one file, and enrol each",
     "box_xyxy": "JSON list of pixels: left, top, right, bottom; needs exactly one file",
     "tags": "JSON list, or separated by commas, or the field repeated",
     "metadata": "JSON object",
@@ -63,17 +68,24 @@ _JPEG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/jpeg": {}}, "
 async def enrol(
     request: Request, core: CoreOf, actor: ActorOf, ticket: TicketOf, idempotency_key: IdempotencyKey = None
 ) -> Response:
-    """Enrol one or more crops, or a frame with `box_xyxy`. 201 once they are durable and a search finds them."""
+    """Enrol one or more crops, or a frame with `box_xyxy`, or with `detect` everybody in a frame, the surest first.
+
+    201 once they are durable and a search finds them.
+    """
     images, fields = await _read(request)
-    if fields.box_xyxy is not None and len(images) != 1:
-        raise invalid(("body", "box_xyxy"), f"expected one image with a box, got {len(images)}")
-    body = ["enrol", fields.model_dump(mode="json"), [sha256(image) for image in images]]
+    if (fields.box_xyxy is not None or fields.detect) and len(images) != 1:
+        raise invalid(("body", "images"), f"expected one image with box_xyxy or detect, got {len(images)}")
+    said = fields.model_dump(
+        mode="json", exclude=None if fields.detect else {"detect"}
+    )  # as it was before there was it
+    body = ["enrol", said, [sha256(image) for image in images]]
     asked = once(idempotency_key, body, _answer)
     written = await replayed(core.gallery, actor, asked)
     if written is None:
+        boxes = await until_gone(request, _boxes(core, ticket, images, fields))
 
         async def enrolled(model: Model) -> Written[list[Sighting]]:
-            keeping = kept_crops(model.queue, model.bundle_id, ticket, images, fields.box_xyxy)
+            keeping = kept_crops(model.queue, model.bundle_id, ticket, images, boxes)
             crops = await until_gone(request, keeping)
             return await run_in_threadpool(core.gallery.enrol, actor, crops, _sighting_fields(fields), asked)
 
@@ -134,6 +146,18 @@ def get_thumbnail(sighting_id: str, query: Annotated[Read, Query()], gallery: Ga
     """Get the crop with sides of at most 160 pixels."""
     crop = _crop(gallery, actor, sighting_id, query.min_change)
     return _image(encode_thumbnail(decode_kept(crop)))
+
+
+async def _boxes(
+    core: Core, ticket: Ticket, images: Sequence[bytes], fields: EnrolFields
+) -> list[tuple[float, float, float, float]] | list[list[float]]:
+    """Which parts of the one image to enrol; none where every image is a crop already."""
+    if not fields.detect:
+        return [] if fields.box_xyxy is None else [fields.box_xyxy]
+    (people,) = await required(core.detector).people(images, ticket)
+    if not people:
+        raise NobodyFoundError("expected a frame with people in it, but the detector found nobody")
+    return [detection.box_xyxy for detection in people]
 
 
 async def _read(request: Request) -> tuple[list[bytes], EnrolFields]:

@@ -1,16 +1,10 @@
 """What is said of bundles, embeddings and calibrations."""
 
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import BaseModel, Field
 
-from service.fields import MAX_IMAGES, Base64, BundleId, Strict
-
-
-class EmbeddingsIn(Strict):
-    """Images to embed, as JSON."""
-
-    images: Annotated[list[Base64], Field(min_length=1, max_length=MAX_IMAGES)]
+from service.fields import BundleId, Strict
 
 
 class EmbeddingsAnswer(BaseModel):

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any, Self, cast
 
-from pydantic import BaseModel, Field, FiniteFloat
+from pydantic import BaseModel, Field, FiniteFloat, model_validator
 
 from service.fields import (
     MAX_IMAGES,
@@ -36,8 +36,17 @@ class EnrolFields(Strict):
     box_xyxy: Annotated[list[FiniteFloat], Field(min_length=4, max_length=4)] | None = Field(
         default=None, description="pixels of the one frame that is sent: left, top, right, bottom"
     )
+    detect: bool = Field(
+        default=False, description="find the people in the one frame that is sent, and enrol each; needs REID_DETECTOR"
+    )
     tags: Tags = Field(default_factory=list)
     metadata: Metadata = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _detected_people_are_not_known_yet(self) -> Self:
+        if self.detect and (self.person_id or self.tracklet_id or self.box_xyxy):
+            raise ValueError("expected a frame of people not known yet with detect, got a person, a tracklet or a box")
+        return self
 
 
 class EnrolIn(EnrolFields):

@@ -56,14 +56,10 @@ def test_torchvisions_people_are_told_by_their_label() -> None:
     assert [one.box_xyxy for one in found] == [(5, 5, 50, 50), (0, 0, 10, 20)]
 
 
-def test_a_real_detector_finds_the_people_of_a_street(datasets: Path) -> None:
-    network = datasets.parent / "weights" / "pedestrian-detection-adas-0002"
-    files = sorted(network.rglob("*.xml"))
-    if not files:
-        pytest.skip("no weights of pedestrian-detection-adas-0002 beside REID_DATASETS")
+def test_a_real_detector_finds_the_people_of_a_street(datasets: Path, person_detector: Path) -> None:
     with av.open(str(datasets / "video" / "vtest.avi")) as video:
         frame = next(video.decode(video=0)).to_image()
-    found: list[Detection] = load_detector(str(files[0])).detect(frame)
+    found: list[Detection] = load_detector(str(person_detector)).detect(frame)
     assert 3 <= len(found) <= 15
     for one in found:
         left, top, right, bottom = one.box_xyxy

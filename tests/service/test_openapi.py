@@ -6,17 +6,18 @@ import pytest
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
 
+from service.bodies import ImagesIn
 from service.examples import example
 from service.routes import ROUTERS
 from service.schemas.classifiers import ClassifyIn
-from service.schemas.models import EmbeddingsIn
 from service.schemas.search import SearchIn
 from service.schemas.sightings import EnrolIn
 
 BODIES = {
     "/v1/sightings": EnrolIn,
     "/v1/search": SearchIn,
-    "/v1/embeddings": EmbeddingsIn,
+    "/v1/embeddings": ImagesIn,
+    "/v1/detections": ImagesIn,
     "/v1/classifiers/{name}": ClassifyIn,
 }
 ROUTES = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
