@@ -27,7 +27,7 @@ serve: install
 
 # What the tests start beside Python. Root on Debian gets what is missing; anybody else is told, and those tests are skipped.
 packages:
-	@missing=""; for name in chromium mosquitto; do \
+	@missing=""; for name in chromium mosquitto rsync; do \
 	  PATH="$$PATH:/usr/sbin" command -v $$name >/dev/null || missing="$$missing $$name"; done; \
 	test -z "$$missing" && exit 0; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
