@@ -74,13 +74,23 @@ def choose_precision(network: Network, preprocess: Preprocess, device: torch.dev
     half = native_half(device)
     if half is Precision.FP32:
         return half
+
+    def rounded(images: torch.Tensor) -> torch.Tensor:
+        with half.autocast(device):
+            return network(images)
+
+    return half if agreement(network, rounded, probe_images(preprocess, device)) >= MIN_AGREEMENT else Precision.FP32
+
+
+def probe_images(preprocess: Preprocess, device: torch.device) -> torch.Tensor:
+    """Smooth seeded noise as network input, (B, C, H, W) float32."""
     generator = torch.Generator().manual_seed(0)
     coarse = torch.rand(_PROBES, preprocess.channels, 8, 4, generator=generator)
     size = (preprocess.height_px, preprocess.width_px)
-    pixels = F.interpolate(coarse, size, mode="bilinear").mul(255).to(torch.uint8).to(device)
-    images = preprocess.normalise(pixels)
-    exact = network(images).float().flatten(1)
-    with half.autocast(device):
-        rounded = network(images).float().flatten(1)
-    agreement = F.cosine_similarity(exact, rounded).min().item()
-    return half if agreement >= MIN_AGREEMENT else Precision.FP32
+    return preprocess.normalise(F.interpolate(coarse, size, mode="bilinear").mul(255).to(torch.uint8).to(device))
+
+
+def agreement(network: Network, other: Network, images: torch.Tensor) -> float:
+    """The least cosine between the answers of two networks to the same images."""
+    exact, found = (one(images).float().flatten(1) for one in (network, other))
+    return F.cosine_similarity(exact, found).min().item()

@@ -31,7 +31,7 @@ class Settings(BaseSettings):
     bundle: str | None = Field(
         default=None, description="of a new gallery: bundle folder or name (default: the one shipped)"
     )
-    device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1 …")
+    device: str = Field(default="auto", description="auto, cpu, openvino, cuda, cuda:1 …")
     detector: str | None = Field(
         default=None, description="finds people in whole frames: an .xml or .onnx file, or torchvision:NAME"
     )

@@ -52,7 +52,7 @@ class SsdDetector:
             import openvino
         except ImportError as error:
             raise DetectorError(
-                "expected OpenVINO for a detector in a file: pip install 'reid-service[detect]'"
+                "expected OpenVINO for a detector in a file: pip install 'reid-service[openvino]'"
             ) from error
         try:
             self._run = openvino.Core().compile_model(file, "CPU")

@@ -1,17 +1,33 @@
 """Which device a bundle runs on."""
 
 import re
+from importlib.util import find_spec
 
 import torch
 
+OPENVINO = "openvino"
+_HAS_OPENVINO = find_spec(OPENVINO) is not None
+
+
+def runs_on_openvino(device: str) -> bool:
+    """Whether embeddings are OpenVINO's to compute: where that was said, and by `auto` where it is and a GPU is not."""
+    return device == OPENVINO or (device == "auto" and _HAS_OPENVINO and not torch.cuda.is_available())
+
 
 def resolve_device(device: str) -> torch.device:
-    """`auto`, `cpu`, `cuda` or `cuda:N` → a device that is there. Raises ``ValueError`` when it is not."""
+    """`auto`, `cpu`, `cuda`, `cuda:N` or `openvino` → torch's device, which is there: for OpenVINO it is `cpu`.
+
+    Raises ``ValueError`` when it is not.
+    """
+    if device == OPENVINO:
+        if not _HAS_OPENVINO:
+            raise ValueError("expected OpenVINO for the device 'openvino': pip install 'reid-service[openvino]'")
+        return torch.device("cpu")
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     match = re.fullmatch(r"cpu|cuda(?::(\d+))?", device)
     if match is None:
-        raise ValueError(f"expected a device of auto, cpu, cuda or cuda:N, got {device!r}")
+        raise ValueError(f"expected a device of auto, cpu, cuda, cuda:N or openvino, got {device!r}")
     if device != "cpu" and int(match[1] or 0) >= torch.cuda.device_count():
         raise ValueError(f"expected a GPU for the device {device!r}, but torch finds {torch.cuda.device_count()}")
     return torch.device(device)

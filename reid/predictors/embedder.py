@@ -15,8 +15,9 @@ from reid.bundle import bundle_folder, load_network, read_bundle
 from reid.images import decode_image
 from reid.kinds import EMBEDDING, EmbeddingBundle
 from reid.networks.embedding import EmbeddingNetwork
-from reid.precision import Precision, choose_precision
-from reid.predictors.device import resolve_device
+from reid.precision import Network, Precision, choose_precision
+from reid.predictors.device import OPENVINO, resolve_device, runs_on_openvino
+from reid.predictors.openvino_network import OpenVinoNetwork
 
 _LOG = logging.getLogger(__name__)
 _BATCH = 32
@@ -25,25 +26,30 @@ _BATCH = 32
 class Embedder:
     """An embedding bundle ready to use. Make one with :meth:`load`."""
 
-    def __init__(self, bundle: EmbeddingBundle, network: EmbeddingNetwork, device: torch.device) -> None:
+    def __init__(
+        self, bundle: EmbeddingBundle, network: EmbeddingNetwork, device: torch.device, *, openvino: bool = False
+    ) -> None:
         self.bundle = bundle
         self.device = device
         # torch's types know `to` with a memory format for tensors only.
-        self._network = network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.precision: Precision = choose_precision(self._network, bundle.preprocess, device)
-        _LOG.info("bundle %s on %s in %s", bundle.id[:12], device, self.precision)
+        own = network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.precision: Precision = choose_precision(own, bundle.preprocess, device)
+        self._network: Network = OpenVinoNetwork(own, bundle.preprocess, self.precision) if openvino else own
+        runtime = OPENVINO if openvino else "torch"
+        _LOG.info("bundle %s on %s in %s by %s", bundle.id[:12], device, self.precision, runtime)
 
     @classmethod
     def load(cls, path: str | Path | None = None, device: str = "auto") -> Self:
         """Load a bundle folder, a shipped bundle by name, or (None) the shipped default.
 
-        `device` is `auto` (a GPU when there is one), `cpu`, `cuda` or `cuda:N`. Raises
-        :class:`~reid.errors.BundleError` when the folder is not exactly a bundle and ``ValueError`` when the device
-        is not there.
+        `device` is `auto` (a GPU when there is one, else OpenVINO when it is installed), `cpu` (by torch), `openvino`,
+        `cuda` or `cuda:N`. Raises :class:`~reid.errors.BundleError` when the folder is not exactly a bundle and
+        ``ValueError`` when the device is not there.
         """
         folder = bundle_folder(path)
         bundle = read_bundle(folder, EMBEDDING)
-        return cls(bundle, load_network(folder, bundle, EMBEDDING), resolve_device(device))
+        network = load_network(folder, bundle, EMBEDDING)
+        return cls(bundle, network, resolve_device(device), openvino=runs_on_openvino(device))
 
     @property
     def bundle_id(self) -> str:
@@ -77,7 +83,7 @@ class Embedder:
         return rows
 
 
-def embed_tensor(network: EmbeddingNetwork, tensor: torch.Tensor, *, flip_average: bool) -> torch.Tensor:
+def embed_tensor(network: Network, tensor: torch.Tensor, *, flip_average: bool) -> torch.Tensor:
     """Normalised (B, 3, H, W) → (B, D) float32 unit rows; with `flip_average`, of the sum with the mirrored crop's."""
     vectors = network(tensor).float()
     if flip_average:

@@ -1,4 +1,6 @@
 import io
+import itertools
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +12,14 @@ from reid.datasets.generated import generate_crops
 from reid.errors import ImageFormatError
 from reid.networks.embedding import EmbeddingArguments, EmbeddingNetwork
 from reid.precision import Precision, choose_precision, multiplies_bf16, native_half
-from reid.predictors import Embedder, resolve_device
+from reid.predictors import Embedder, openvino_network, resolve_device
+from reid.predictors import device as devices
 from reid.transforms import PreprocessConfig
 
 
-@pytest.fixture(scope="module")
-def embedder(tiny_bundle: Path) -> Embedder:
-    return Embedder.load(tiny_bundle, device="cpu")
+@pytest.fixture(scope="module", params=["cpu", "openvino"])
+def embedder(tiny_bundle: Path, request: pytest.FixtureRequest) -> Embedder:
+    return Embedder.load(tiny_bundle, device=request.param)
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +60,38 @@ def test_bytes_that_are_no_image_are_refused(embedder: Embedder) -> None:
         embedder.embed([b"hello"])
 
 
+def test_openvino_and_torch_give_the_same_vectors(tiny_bundle: Path, crops: list[Image.Image]) -> None:
+    by_torch, by_openvino = (Embedder.load(tiny_bundle, device=device) for device in ("cpu", "openvino"))
+    for batch in (crops[:1], crops[:7], crops):
+        agreed = (by_torch.embed(batch) * by_openvino.embed(batch)).sum(axis=1)
+        assert agreed.min() >= (0.999 if by_torch.precision is Precision.BF16 else 0.99999)
+
+
+def test_an_embedder_serves_several_threads_at_once(embedder: Embedder, crops: list[Image.Image]) -> None:
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda crop: embedder.embed([crop])[0], crops * 3))
+    alone = [embedder.embed([crop])[0] for crop in crops] * 3
+    assert np.array_equal(found, alone)
+
+
+def test_openvino_is_not_used_where_it_does_not_agree(monkeypatch: pytest.MonkeyPatch, tiny_bundle: Path) -> None:
+    monkeypatch.setattr(openvino_network, "agreement", lambda *_: 0.99)
+    with pytest.raises(ValueError, match=r"expected OpenVINO to agree with the bundle to 0\.999, got 0\.990000"):
+        Embedder.load(tiny_bundle, device="openvino")
+
+
+def test_openvino_embeds_where_it_was_said_and_by_itself_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    for has, gpu in itertools.product((True, False), (True, False)):
+        monkeypatch.setattr(devices, "_HAS_OPENVINO", has)
+        monkeypatch.setattr(torch.cuda, "is_available", lambda gpu=gpu: gpu)
+        assert devices.runs_on_openvino("auto") == (has and not gpu)
+        assert devices.runs_on_openvino("openvino")
+        assert not devices.runs_on_openvino("cpu")
+    assert not devices._HAS_OPENVINO
+    with pytest.raises(ValueError, match=r"expected OpenVINO for the device 'openvino': pip install"):
+        resolve_device("openvino")
+
+
 def test_half_precision_is_used_only_where_it_agrees(tiny_bundle: Path, crops: list[Image.Image]) -> None:
     chosen = Embedder.load(tiny_bundle, device="cpu")
     exact = Embedder.load(tiny_bundle, device="cpu")
@@ -84,7 +119,7 @@ def test_half_precision_is_used_only_where_it_is_faster(
 
 @pytest.mark.parametrize("device", ["tpu0", "", "cuda:x", "mps", "meta", "xpu"])
 def test_a_device_that_does_not_exist_is_refused(device: str) -> None:
-    with pytest.raises(ValueError, match="expected a device of auto, cpu, cuda or cuda:N"):
+    with pytest.raises(ValueError, match="expected a device of auto, cpu, cuda, cuda:N or openvino"):
         resolve_device(device)
 
 

@@ -38,8 +38,13 @@ def test_a_scaled_study_says_so_and_varies_the_same() -> None:
     scaled = study_named("learning-rate", "small")
     assert scaled.name == "learning-rate-scaled"
     assert scaled.cells() == LEARNING_RATE.cells()
-    assert scaled.cell_recipe(0).people == 40
+    assert scaled.cell_recipe(0).people == 24
     assert scaled.cell_recipe(0).gamma == PAPER.gamma
+    begun = study_named("learning-rate", "small", {"initial_weights": "run/bundle", "people": "30"})
+    assert (begun.cell_recipe(0).initial_weights, begun.cell_recipe(0).people) == ("run/bundle", 30)
+    assert study_named("learning-rate", "full", {"people": "30"}).name == "learning-rate-scaled"
+    with pytest.raises(RecipeError, match="colour"):
+        study_named("learning-rate", "full", {"colour": "red"})
 
 
 def test_the_table_gives_means_and_deviations_beside_the_paper() -> None:

@@ -8,7 +8,7 @@ import typer
 from reid.predictors import resolve_device
 from trainer.cell import cell_file, read_cells, run_cell
 from trainer.commands.labelled_data import Data
-from trainer.commands.shared import Device, one_line_errors
+from trainer.commands.shared import Device, one_line_errors, overrides
 from trainer.queue import CellQueue
 from trainer.study import SCALES, STUDIES, Study, study_named
 from trainer.study_report import write_study_report
@@ -18,13 +18,23 @@ Out = Annotated[Path, typer.Option(help="Folder for the cells' results, their ru
 Scale = Annotated[
     str, typer.Option(help=f"One of: {', '.join(sorted(SCALES))}. A scaled study is labelled so wherever it appears.")
 ]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="FIELD=VALUE", help="Fix one recipe field for every cell: a scaled study too."),
+]
 Storage = Annotated[
     str, typer.Option(help="The queue: redis://… or postgresql://…; by default a Journal file in OUT, for one machine.")
 ]
 
 
 def study(
-    name: Name, data: Data, out: Out, scale: Scale = "full", storage: Storage = "", device: Device = "auto"
+    name: Name,
+    data: Data,
+    out: Out,
+    scale: Scale = "full",
+    set_: Overrides = None,
+    storage: Storage = "",
+    device: Device = "auto",
 ) -> None:
     """Run every cell of a study once and write its table beside the paper's figures.
 
@@ -32,7 +42,7 @@ def study(
     goes on where it stopped; the cell of a killed worker is taken up again.
     """
     with one_line_errors():
-        chosen = study_named(name, scale)
+        chosen = study_named(name, scale, overrides(set_ or []))
         queue = _queue(chosen, out, storage)
         queue.add(len(chosen.cells()))
         _work(chosen, queue, data, out, device)
@@ -41,11 +51,17 @@ def study(
 
 
 def worker(
-    name: Name, data: Data, out: Out, scale: Scale = "full", storage: Storage = "", device: Device = "auto"
+    name: Name,
+    data: Data,
+    out: Out,
+    scale: Scale = "full",
+    set_: Overrides = None,
+    storage: Storage = "",
+    device: Device = "auto",
 ) -> None:
     """Help with a study that `study` has begun, until no cell is left."""
     with one_line_errors():
-        chosen = study_named(name, scale)
+        chosen = study_named(name, scale, overrides(set_ or []))
         _work(chosen, _queue(chosen, out, storage), data, out, device)
 
 
