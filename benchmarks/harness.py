@@ -16,7 +16,7 @@ from rich.table import Table
 
 from reid.threads import available_processors
 
-_PACKAGES = ("torch", "numpy", "faiss-cpu", "faiss-gpu", "fastapi")
+_PACKAGES = ("torch", "openvino", "numpy", "faiss-cpu", "faiss-gpu", "fastapi")
 
 
 @dataclass(frozen=True)

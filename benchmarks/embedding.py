@@ -1,0 +1,150 @@
+"""From JPEG files to unit vectors: ours, against what people would run instead, and against the bare network."""
+
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from reid import threads
+
+threads.configure()
+
+import numpy as np
+import torch
+from PIL import Image
+from torchvision import models, transforms
+
+from benchmarks.harness import Row, compare, main
+from benchmarks.torchreid_package import VERSION, installed_torchreid, load
+from reid.bundle import Bundle, write_bundle
+from reid.datasets.generated import generate_crops
+from reid.kinds import EMBEDDING
+from reid.networks.embedding import EmbeddingArguments, EmbeddingNetwork
+from reid.predictors import Embedder
+from reid.transforms import IMAGENET_MEAN, IMAGENET_STD, PreprocessConfig
+
+_HEIGHT, _WIDTH = 256, 128
+_LARGEST = 128
+Files = Sequence[Path]
+
+
+def rows() -> Iterator[Row]:
+    """ResNet-50 at 256 × 128 of random weights, then the shipped `default`."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        files = _crops(folder)
+        resnet50 = _embedder(folder / "resnet50")
+        with installed_torchreid() as package:
+            extractor = _torchreid_extractor(package)
+            yield compare(
+                "embedding resnet50 batch 32 vs torchreid extractor",
+                lambda: _embed(resnet50, files[:32]),
+                lambda: extractor([str(file) for file in files[:32]]),
+                peer_name=f"FeatureExtractor of torchreid {VERSION}, fp32",
+                per=32,
+            )
+        for batch in (1, 8, 32, _LARGEST):
+            yield compare(
+                f"embedding resnet50 batch {batch} vs torchvision",
+                partial(_embed, resnet50, files[:batch]),
+                partial(_TORCHVISION, files[:batch]),
+                peer_name="torchvision's network and transforms, fp32",
+                per=batch,
+                pairs=5,
+            )
+        default, by_torch = Embedder.load(), Embedder.load(device="cpu")
+        yield compare(
+            "embedding default batch 32 vs its network alone",
+            lambda: _embed(default, files[:32]),
+            _bare(default, 32),
+            peer_name="the same network on pixels that are ready: the limit",
+            per=32,
+        )
+        yield compare(
+            "embedding default batch 32 vs torch",
+            lambda: _embed(default, files[:32]),
+            lambda: _embed(by_torch, files[:32]),
+            peer_name="the same bundle by torch on the processor",
+            per=32,
+        )
+
+
+def _crops(folder: Path) -> list[Path]:
+    """JPEG files of drawn people, of Market-1501's size."""
+    files = []
+    for number, crop in enumerate(generate_crops(_LARGEST // 4, cameras=2, per_camera=2)):
+        files.append(folder / f"{number:03d}.jpg")
+        crop.image.save(files[-1], quality=95)
+    return files
+
+
+def _embed(embedder: Embedder, files: Files) -> object:
+    return embedder.embed([file.read_bytes() for file in files])
+
+
+def _embedder(folder: Path) -> Embedder:
+    """A ResNet-50 as a user of ours would load it: a bundle, on what `auto` finds."""
+    arguments = EmbeddingArguments("resnet50", 2, "linear", 512)
+    description = Bundle(
+        name="resnet50",
+        network=arguments,
+        preprocess=PreprocessConfig(height_px=_HEIGHT, width_px=_WIDTH, flip_average=False),
+        licence="none: untrained",
+        recipe={},
+        data_sha256="",
+        code_commit="",
+        metrics={},
+        calibration=None,
+        kind=EMBEDDING.name,
+    )
+    write_bundle(folder, EmbeddingNetwork(arguments), description, card="")
+    return Embedder.load(folder)
+
+
+def _bare(embedder: Embedder, batch: int) -> Callable[[], object]:
+    size = (batch, 3, embedder.bundle.preprocess.height_px, embedder.bundle.preprocess.width_px)
+    pixels = torch.from_numpy(np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8))
+    return lambda: embedder.embed_pixels(pixels)
+
+
+class _Torchvision:
+    """What one writes after the documentation: PIL, `transforms`, one batch, the features before the classifier."""
+
+    def __init__(self) -> None:
+        self._network = models.resnet50(weights=None).eval()
+        self._network.fc = torch.nn.Identity()
+        to_input = [transforms.ToTensor(), transforms.Normalize(IMAGENET_MEAN, IMAGENET_STD)]
+        self._prepare = transforms.Compose([transforms.Resize((_HEIGHT, _WIDTH)), *to_input])
+
+    @torch.no_grad()
+    def __call__(self, files: Files) -> object:
+        return self._network(torch.stack([self._prepare(Image.open(file).convert("RGB")) for file in files]))
+
+
+_TORCHVISION = _Torchvision()
+
+
+def _torchreid_extractor(package: Path) -> Callable[[list[str]], object]:
+    """torchreid's own FeatureExtractor and ResNet-50, whose files are loaded without the rest of the package."""
+    network = load(package / "models" / "resnet.py")
+
+    def build_model(_name: str, **options: Any) -> Any:
+        return network.resnet50(**(options | {"pretrained": False}))
+
+    utils, its_models = ModuleType("torchreid.reid.utils"), ModuleType("torchreid.reid.models")
+    for name in ("check_isfile", "load_pretrained_weights", "compute_model_complexity"):
+        setattr(utils, name, None)
+    its_models.build_model = build_model  # type: ignore[attr-defined]
+    stand_ins = {"torchreid": ModuleType("torchreid"), "torchreid.reid": ModuleType("torchreid.reid")}
+    sys.modules.update(stand_ins | {utils.__name__: utils, its_models.__name__: its_models})
+    extractor: Callable[[list[str]], object] = load(package / "utils" / "feature_extractor.py").FeatureExtractor(
+        "resnet50", image_size=(_HEIGHT, _WIDTH), device="cpu", verbose=False
+    )
+    return extractor
+
+
+if __name__ == "__main__":
+    main("embedding", rows)
