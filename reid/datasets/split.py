@@ -40,7 +40,7 @@ class Split:
         return bool(np.isin(self.query, self.gallery).any())
 
     def of_first_people(self, people: int) -> "Split":
-        """The query and gallery crops of the first `people` by pid alone, said in the domain; the whole where it is 0.
+        """The query and gallery crops of the first `people` by pid, and no others, said in the domain; 0: the whole.
 
         Raises :class:`DatasetError` where fewer people ask.
         """
@@ -50,11 +50,15 @@ class Split:
         if people > len(asking):
             raise DatasetError(f"{self.domain}: expected at least {people} people who ask, got {len(asking)}")
         chosen = np.isin(self.labels.pids, asking[:people])
+        query, gallery = self.query[chosen[self.query]], self.gallery[chosen[self.gallery]]
+        kept = np.union1d(query, gallery)
         return dataclasses.replace(
             self,
             domain=f"{self.domain}, first {people} people alone",
-            query=self.query[chosen[self.query]],
-            gallery=self.gallery[chosen[self.gallery]],
+            paths=tuple(self.paths[row] for row in kept),
+            labels=self.labels[kept],
+            query=np.searchsorted(kept, query),
+            gallery=np.searchsorted(kept, gallery),
         )
 
     def name_of(self, row: int) -> str:

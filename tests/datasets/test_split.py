@@ -48,10 +48,14 @@ def test_people_who_cannot_be_searched_for_are_counted(tmp_path: Path) -> None:
 def test_the_first_people_are_searched_for_among_themselves(generated_market: Path) -> None:
     whole = read_split(generated_market)
     part = whole.of_first_people(2)
-    asked, searched = whole.labels.pids[part.query], whole.labels.pids[part.gallery]
+    asked, searched = part.labels.pids[part.query], part.labels.pids[part.gallery]
     first = sorted(set(whole.labels.pids[whole.query].tolist()))[:2]
     assert sorted(set(asked.tolist())) == sorted(set(searched.tolist())) == first
     assert len(part.query) == np.isin(whole.labels.pids[whole.query], asked).sum()
+    for rows, all_rows in ((part.query, whole.query), (part.gallery, whole.gallery)):
+        theirs = [whole.paths[row] for row in all_rows if whole.labels.pids[row] in first]
+        assert [part.paths[row] for row in rows] == theirs
+    assert len(part.paths) == len(part.labels) == len({*part.query.tolist(), *part.gallery.tolist()})
     assert part.domain == f"{whole.domain}, first 2 people alone"
     assert whole.of_first_people(0) is whole
     with pytest.raises(DatasetError, match="expected at least 7 people who ask, got 6"):
