@@ -275,13 +275,22 @@ class Client:
         return job
 
     def download(self, job_id: str, file: IO[bytes]) -> None:
-        """Write what an export wrote into `file`, a piece at a time. Not tried again: a part may be written."""
-        with self._http.stream("GET", _archive_of(job_id)) as answer:
-            if not answer.is_success:
-                answer.read()
-            _check(answer)
-            for piece in answer.iter_bytes():
-                file.write(piece)
+        """Write what an export wrote into `file`, a piece at a time; where it breaks off, it goes on from there."""
+        written = 0
+        for tries_left in reversed(range(self._tries)):
+            try:
+                with self._http.stream("GET", _archive_of(job_id), headers=_from(written)) as answer:
+                    if not answer.is_success:
+                        answer.read()
+                    _check(answer)
+                    for piece in answer.iter_bytes():
+                        file.write(piece)
+                        written += len(piece)
+            except httpx.TransportError:
+                if not tries_left:
+                    raise
+            else:
+                return
 
     def upload(self, file: IO[bytes]) -> JobAnswer:
         """Send an archive to be imported, a piece at a time: the job. Not tried again, but to send it twice is safe."""
@@ -339,12 +348,21 @@ class AsyncClient:
 
     async def download(self, job_id: str, file: IO[bytes]) -> None:
         """As :meth:`Client.download`."""
-        async with self._http.stream("GET", _archive_of(job_id)) as answer:
-            if not answer.is_success:
-                await answer.aread()
-            _check(answer)
-            async for piece in answer.aiter_bytes():
-                await asyncio.to_thread(file.write, piece)
+        written = 0
+        for tries_left in reversed(range(self._tries)):
+            try:
+                async with self._http.stream("GET", _archive_of(job_id), headers=_from(written)) as answer:
+                    if not answer.is_success:
+                        await answer.aread()
+                    _check(answer)
+                    async for piece in answer.aiter_bytes():
+                        await asyncio.to_thread(file.write, piece)
+                        written += len(piece)
+            except httpx.TransportError:
+                if not tries_left:
+                    raise
+            else:
+                return
 
     async def upload(self, file: IO[bytes]) -> JobAnswer:
         """As :meth:`Client.upload`."""
@@ -402,6 +420,10 @@ def _job_again(one: JobAnswer) -> Call[JobAnswer]:
 
 def _archive_of(job_id: str) -> str:
     return f"/v1/export/{_quoted(job_id)}/archive"
+
+
+def _from(byte: int) -> dict[str, str]:
+    return {"Range": f"bytes={byte}-"} if byte else {}
 
 
 def _pieces(file: IO[bytes]) -> Iterator[bytes]:

@@ -3,9 +3,12 @@
 import asyncio
 import io
 import socket
+import socketserver
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
+import httpx
 import pytest
 from typer.testing import CliRunner
 
@@ -283,6 +286,62 @@ def test_the_client_sends_and_fetches_archives_blocking_or_not(full, elsewhere):
                 await reid.download("nothing", io.BytesIO())
 
     asyncio.run(run())
+
+
+@contextmanager
+def breaking(service: Service, after: list[int]) -> Iterator[str]:
+    """The address of a wire to the service that is cut so many bytes into each of the first answers."""
+
+    class Wire(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            url = service.client.base_url
+            with socket.create_connection((url.host, url.port)) as there:
+                asking = threading.Thread(target=passed_on, args=(self.request, there))
+                asking.start()
+                passed_on(there, self.request, after.pop(0) if after else None)
+                asking.join()
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Wire) as wires:
+        thread = threading.Thread(target=wires.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{wires.server_address[1]}"
+        finally:
+            wires.shutdown()
+            thread.join()
+
+
+def passed_on(source: socket.socket, target: socket.socket, most: int | None = None) -> None:
+    """Bytes from one to the other until there are no more, or as many as there may be; then both are closed."""
+    with suppress(OSError):
+        while (most is None or most > 0) and (piece := source.recv(65536)):
+            target.sendall(piece[:most])
+            most = None if most is None else most - len(piece)
+    for one in (source, target):
+        with suppress(OSError):
+            one.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_download_that_breaks_off_goes_on_where_it_was(full):
+    key = full.client.headers["X-API-Key"]
+    job_id, data = exported(full)
+    assert len(data) > 2000
+    cuts = [800, 1000]
+    with breaking(full, cuts) as url, Client(url, key, tries=3) as reid:
+        reid.download(job_id, whole := io.BytesIO())
+        assert whole.getvalue() == data
+        assert cuts == [], "two were cut, and the third went through"
+
+        async def run() -> bytes:
+            cuts[:] = [1000, 800]
+            async with AsyncClient(url, key, tries=3) as reid:
+                await reid.download(job_id, again := io.BytesIO())
+                return again.getvalue()
+
+        assert asyncio.run(run()) == data
+        cuts[:] = [900, 900, 900]
+        with Client(url, key, tries=3) as tired, pytest.raises(httpx.TransportError):
+            tired.download(job_id, io.BytesIO())
 
 
 def test_the_commands_export_and_import(full, elsewhere, tmp_path):
