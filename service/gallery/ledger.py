@@ -19,8 +19,9 @@ from service.gallery.erased import ErasedFile
 from service.gallery.errors import ChangeNotReachedError, HomeError, NotFoundError
 from service.gallery.home import Home
 from service.gallery.records import Actor, Once, Sighting, T, Written
-from service.gallery.sqlite import SqliteStore, activations, jobs
+from service.gallery.sqlite import activations, jobs
 from service.gallery.sqlite.reading import Reading
+from service.gallery.sqlite.store import SqliteStore
 from service.gallery.sqlite.writing import Writing
 from service.gallery.vectors import are_unit
 

@@ -22,7 +22,7 @@ def acknowledges_before_it_commits(gallery: Gallery) -> None:
         store._connection.execute("BEGIN IMMEDIATE")
         for item in group:
             store._run(item)
-        for item in [item for item in group if not item.future.done()]:
+        for item in group:
             store._follow(item)
         time.sleep(0.02)
         store._connection.execute("COMMIT")

@@ -125,7 +125,7 @@ def bulky(text: str, more: bytes) -> Crop:
 
 
 def test_an_erasure_on_a_full_disk_is_pending_until_there_is_room(disk, monkeypatch, opened):
-    monkeypatch.setattr("service.gallery.sqlite.erasures.PATIENCE_S", 0.0)
+    monkeypatch.setattr("service.gallery.erasures.PATIENCE_S", 0.0)
     gallery = opened(disk)
     gallery.enrol(EVERYONE, [crop(f"{number}") for number in range(50)], fields("Ursula"))
     gallery.enrol(EVERYONE, [crop("b")], fields("bob", metadata={"note": "x" * 600_000}))

@@ -28,7 +28,7 @@ from tests.service.gallery.conftest import (
 @pytest.fixture
 def impatient(monkeypatch):
     """Erasures are answered after the first try."""
-    monkeypatch.setattr("service.gallery.sqlite.erasures.PATIENCE_S", 0.0)
+    monkeypatch.setattr("service.gallery.erasures.PATIENCE_S", 0.0)
 
 
 def block(gallery, text: str) -> Path:

@@ -98,7 +98,7 @@ def test_a_file_that_holds_something_else_is_refused(used):
 
 
 def test_a_file_that_cannot_be_written_delays_the_receipt(used, monkeypatch):
-    monkeypatch.setattr("service.gallery.sqlite.erasures.PATIENCE_S", 0.0)
+    monkeypatch.setattr("service.gallery.erasures.PATIENCE_S", 0.0)
     with closing(open_gallery(used)) as gallery:
         (used / "erased").rename(used / "aside")
         (used / "erased").mkdir()

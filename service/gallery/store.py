@@ -1,0 +1,240 @@
+"""A store: readers of their own snapshot, one writer thread that commits groups of operations."""
+
+import logging
+import queue
+import sqlite3
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from service.gallery.erasures import Erasures
+from service.gallery.errors import DamageError, StoreError
+from service.gallery.sqlite.reading import Reading
+from service.gallery.sqlite.writing import Writing
+
+_LOG = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+def _nothing(_: Reading, __: object) -> None:
+    pass
+
+
+@dataclass
+class Operation:
+    """What one caller wants written, and whom to tell."""
+
+    run: Callable[[Writing], Any]
+    cameras: frozenset[str] | None = None
+    committed: Callable[[Reading, Any], None] = _nothing
+    erases: bool = False
+    future: "Future[Any]" = field(default_factory=Future)
+    result: Any = None
+    error: Exception | None = None
+
+
+class Store(ABC):
+    """Records and vectors as SQLite tables; what makes a write durable is each store's own.
+
+    Operations that wait together are committed together; each still succeeds or fails alone. Once a write has
+    returned, it is durable. `connection` is the writer thread's.
+    """
+
+    home_id = ""  # who does the jobs and calls the webhooks that were asked for here; one service has no need of a name
+    largest_group = 256
+
+    def __init__(self, connection: sqlite3.Connection, erasures: Erasures, *, erasure_due: bool) -> None:
+        self.erasure_due = erasure_due
+        self._connection = connection
+        self._erasures = erasures
+        self._idle: queue.SimpleQueue[sqlite3.Connection] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[Operation | None] = queue.SimpleQueue()
+        self._pace = threading.Condition()
+        self._scrubbing = False
+        self._writer = threading.Thread(target=self._write_groups, name="gallery-writer")
+        self._writer.start()
+
+    @property
+    @abstractmethod
+    def durability(self) -> str:
+        """What an acknowledged write survives."""
+
+    @property
+    def pending(self) -> tuple[str, ...]:
+        """What of the erasures so far is not yet gone from the disk."""
+        return self._erasures.pending
+
+    @contextmanager
+    def reading(self, cameras: frozenset[str] | None = None) -> Iterator[Reading]:
+        """One snapshot of the store as a caller limited to `cameras` sees it; raises StoreError, DamageError."""
+        try:
+            connection = self._reader()
+            connection.execute("BEGIN")
+        except sqlite3.Error as error:
+            raise StoreError(f"the store cannot be read: {error}") from error
+        try:
+            yield Reading(connection, cameras)
+        except sqlite3.OperationalError as error:
+            raise StoreError(f"the store cannot be read: {error}") from error
+        except sqlite3.DatabaseError as error:
+            raise DamageError(f"expected a store that is whole, got: {error}; restore a backup") from error
+        finally:
+            connection.execute("ROLLBACK")
+            self._idle.put(connection)
+
+    def submit(
+        self,
+        operation: Callable[[Writing], T],
+        cameras: frozenset[str] | None = None,
+        committed: Callable[[Reading, T], None] = _nothing,
+    ) -> "Future[T]":
+        """Queue an operation. The future is done once it is durable and `committed` was called with its result.
+
+        Both run on the writer thread, so nothing else is written between them. What the operation raises, the
+        future raises, and nothing of it is kept.
+        """
+        item = Operation(operation, cameras, committed)
+        self._waiting.put(item)
+        return item.future
+
+    def write(
+        self,
+        operation: Callable[[Writing], T],
+        cameras: frozenset[str] | None = None,
+        committed: Callable[[Reading, T], None] = _nothing,
+    ) -> T:
+        """:meth:`submit` and wait."""
+        return self.submit(operation, cameras, committed).result()
+
+    def erase(
+        self,
+        operation: Callable[[Writing], T],
+        cameras: frozenset[str] | None = None,
+        committed: Callable[[Reading, T], None] = _nothing,
+    ) -> tuple[T, tuple[str, ...]]:
+        """:meth:`write`, and wait until what was deleted is gone from the disk; the result, and what is not.
+
+        Readers never wait for that. Writers wait while the file is rewritten: SQLite has one writer.
+        """
+        item = Operation(operation, cameras, committed, erases=True)
+        self._waiting.put(item)
+        result: tuple[T, tuple[str, ...]] = item.future.result()
+        return result
+
+    def settle(self, noted: "Future[None]") -> None:
+        """Wait for a line that was submitted, but not while the file is rewritten: it is durable soon after."""
+        noted.add_done_callback(self._on_noted)
+        with self._pace:
+            self._pace.wait_for(lambda: noted.done() or self._scrubbing)
+        if noted.done():
+            noted.result()
+
+    def close(self) -> None:
+        """Finish what is queued and close the file."""
+        self._waiting.put(None)
+        self._writer.join()
+        while not self._idle.empty():
+            self._idle.get().close()
+        self._connection.close()
+
+    @abstractmethod
+    def _reader(self) -> sqlite3.Connection:
+        """A connection that nobody else reads with."""
+
+    @abstractmethod
+    def _commit(self, group: list[Operation]) -> None:
+        """Make what they write durable, each whole or not at all, and :meth:`_follow` each."""
+
+    def look_soon(self) -> None:  # noqa: B027 (where nobody else writes there is nothing to look for)
+        """Do not wait with what others may have written."""
+
+    def _due_in_s(self) -> float | None:
+        """How long the writer may wait for an operation; None: for as long as it takes."""
+        return self._erasures.due_in_s()
+
+    def _look_around(self) -> None:  # noqa: B027 (as above)
+        """On the writer's thread, between groups."""
+
+    def _on_noted(self, noted: "Future[None]") -> None:
+        error = noted.exception()
+        if error is not None:
+            _LOG.error("a line of the audit could not be written: %s", error)
+        with self._pace:
+            self._pace.notify_all()
+
+    def _write_groups(self) -> None:
+        last = False
+        while not last:
+            group, last = self._next_group()
+            if group:
+                self._commit(group)
+            self._look_around()
+            if self._erasures.due_in_s() == 0:
+                with self._letting_searches_pass():
+                    self._erasures.finish()
+        self._erasures.close()
+
+    def _next_group(self) -> tuple[list[Operation], bool]:
+        """Wait for an operation, or until an erasure is due, and take all that wait; True if the store is closed."""
+        group: list[Operation] = []
+        try:
+            item = self._waiting.get(timeout=self._due_in_s())
+            while item is not None:
+                group.append(item)
+                if len(group) == self.largest_group:
+                    return group, False
+                item = self._waiting.get_nowait()
+        except queue.Empty:
+            return group, False
+        return group, True
+
+    @contextmanager
+    def _letting_searches_pass(self) -> Iterator[None]:
+        with self._pace:
+            self._scrubbing = True
+            self._pace.notify_all()
+        try:
+            yield
+        finally:
+            self._scrubbing = False
+
+    def _follow(self, item: Operation) -> None:
+        """What was committed, or refused, is made known; an erasure is answered later."""
+        if item.error is not None:
+            item.future.set_exception(item.error)
+            return
+        if item.erases:
+            self._erasures.begin()
+        try:
+            item.committed(Reading(self._connection), item.result)
+        except Exception as error:  # noqa: BLE001 (raised where the caller waits)
+            item.future.set_exception(error)
+            return
+        if item.erases:
+            self._erasures.wait(item.future, item.result)
+        else:
+            item.future.set_result(item.result)
+
+    def _run(self, item: Operation) -> None:
+        """Run one inside the transaction that is open; what it raises is kept for its caller, and undone."""
+        self._connection.execute("SAVEPOINT operation")
+        try:
+            item.result = item.run(Writing(self._connection, item.cameras))
+            if item.erases:
+                Writing(self._connection).owe_scrub()
+        except Exception as error:  # noqa: BLE001 (raised where the caller waits)
+            self._connection.execute("ROLLBACK TO operation")
+            # A disk that is full shows here as well as at the commit: to the caller it is the same refusal.
+            item.error = refused(error) if isinstance(error, sqlite3.OperationalError) else error
+        self._connection.execute("RELEASE operation")
+
+
+def refused(error: Exception) -> StoreError:
+    """What a caller is told of a write of which nothing was kept."""
+    refusal = StoreError(f"the store could not write, and kept nothing: {error}")
+    refusal.__cause__ = error
+    return refusal
