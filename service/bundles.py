@@ -11,7 +11,7 @@ from typing import Any
 from reid.bundle import SHIPPED, Bundle, Kind, bundle_folder, bundle_kind, move_bundle, read_bundle
 from reid.errors import BundleError
 from reid.kinds import ACTION, CLASSIFIER, EMBEDDING
-from service.gallery.sqlite.activations import bundle_in_force
+from service.gallery.stores import bundle_in_force
 from service.settings import Settings
 
 _LOG = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ def folder_to_serve(settings: Settings) -> Path:
     Where the one in force is not on disk any more, REID_BUNDLE is served if it was set: no other stands in unasked.
     Raises BundleError, HomeError for a store that cannot be read.
     """
-    first, in_force = first_folder(settings), bundle_in_force(settings.store_path)
+    first, in_force = first_folder(settings), bundle_in_force(settings.store_address)
     if in_force is None:
         return first
     folder = embedding_folder(settings, in_force)

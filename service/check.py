@@ -1,9 +1,7 @@
 """What is wrong with a deployment, found without serving and without making anything."""
 
 import os
-import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
 
 from reid.errors import ReidError
 from reid.predictors import Embedder
@@ -12,7 +10,7 @@ from service.gallery.errors import HomeError
 from service.gallery.home import is_held
 from service.gallery.sqlite.keys import list_keys
 from service.gallery.sqlite.reading import Reading
-from service.gallery.sqlite.schema import check_version, connect
+from service.gallery.stores import look_into
 from service.settings import Settings
 
 
@@ -39,7 +37,7 @@ def _fault_of(check: Callable[[Settings], None], settings: Settings) -> list[str
 
 def _check_bundle(settings: Settings) -> None:
     embedder = Embedder.load(folder_to_serve(settings), settings.device)
-    with _store(settings) as connection:
+    with look_into(settings.store_address, "bundles", "activations") as connection:
         if connection is not None:
             missing, total = Reading(connection).sightings_without_vector(embedder.bundle_id)
             if missing:
@@ -55,20 +53,7 @@ def _check_home(settings: Settings) -> None:
 def _check_keys(settings: Settings) -> None:
     if settings.auth == "off":
         return
-    with _store(settings) as connection:
+    with look_into(settings.store_address, "keys") as connection:
         kept = [] if connection is None else list_keys(connection)
     if all(key.is_revoked for key in kept):
         raise ValueError("expected an API key in force, got none: reid-service keys create --scope read")
-
-
-@contextmanager
-def _store(settings: Settings) -> Iterator[sqlite3.Connection | None]:
-    """The store if there is one with tables; raises HomeError if it is damaged or of a later version."""
-    if not settings.store_path.exists():
-        yield None
-        return
-    try:
-        with closing(connect(settings.store_path)) as connection:
-            yield connection if check_version(connection) else None
-    except sqlite3.Error as error:
-        raise HomeError(f"expected a SQLite store at {settings.store_path}, got: {error}") from error

@@ -13,7 +13,8 @@ from reid import threads
 from reid.errors import ReidError
 from service import keys, remote
 from service.frigate.command import frigate
-from service.gallery.sqlite.keys import add_key, list_keys, open_keys, revoke_key
+from service.gallery.sqlite.keys import add_key, list_keys, revoke_key
+from service.gallery.stores import open_keys
 from service.ingest.command import ingest
 from service.settings import Settings, load_settings, masked, variable
 
@@ -108,7 +109,7 @@ def create_key(
     """
     with _refusals():
         key, text = keys.new_key(name, frozenset(scope), frozenset(camera) if camera else None)
-        with open_keys(load_settings().store_path) as connection:
+        with open_keys(load_settings().store_address) as connection:
             add_key(connection, key)
     typer.echo(text)
 
@@ -116,7 +117,7 @@ def create_key(
 @keys_app.command("list")
 def show_keys() -> None:
     """List the keys: id, name, scopes, cameras, since when, and whether revoked."""
-    with _refusals(), open_keys(load_settings().store_path) as connection:
+    with _refusals(), open_keys(load_settings().store_address) as connection:
         found = list_keys(connection)
     table = Table("id", "name", "scopes", "cameras", "created", "revoked")
     for key in found:
@@ -130,7 +131,7 @@ def show_keys() -> None:
 @keys_app.command("revoke")
 def revoke(key_id: Annotated[str, typer.Argument(help="The id, as `keys list` shows it.")]) -> None:
     """Refuse a key from now on."""
-    with _refusals(), open_keys(load_settings().store_path) as connection:
+    with _refusals(), open_keys(load_settings().store_address) as connection:
         revoke_key(connection, key_id)
     typer.echo(f"revoked {key_id}")
 

@@ -63,7 +63,7 @@ class Core:
     def over(cls, settings: Settings, embedder: Embedder) -> "Core":
         """:meth:`open` with a bundle that is loaded already."""
         with ExitStack() as opened:
-            gallery = Gallery(settings.home, settings.store_path, embedder.bundle_id, embedder.dimension)
+            gallery = Gallery(settings.home, settings.store_address, embedder.bundle_id, embedder.dimension)
             opened.callback(gallery.close)
             metrics = Metrics()
             decoders = Decoders()

@@ -1,5 +1,6 @@
 """The embedding bundle in force: its network behind a queue, and what its scores mean; switched with the index."""
 
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -65,13 +66,18 @@ class Models:
         self._gallery = gallery
         self._decoders = decoders
         self._metrics = metrics
+        self._changing = threading.Lock()
         self._loaded = {embedder.bundle_id: self._opened(embedder)}
 
     @property
     def current(self) -> Model:
-        """The one in force just now."""
-        while (model := self._loaded.get(self._gallery.bundle_id)) is None:
-            pass  # switched between the two looks: the one in force is always loaded
+        """The one in force just now; raises BundleError where another service switched to one that is not here."""
+        while (model := self._loaded.get(bundle_id := self._gallery.bundle_id)) is None:
+            # Switched between the two looks, or by another service over the same store.
+            with self._changing:
+                if bundle_id == self._gallery.bundle_id and bundle_id not in self._loaded:
+                    self._load(bundle_id)
+                    self._retire()
         return model
 
     async def in_force(self, work: Callable[[Model], Awaitable[T]]) -> T:

@@ -11,6 +11,9 @@ from typing import Literal, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from service.gallery.redis.address import Fsync, RedisAddress
+from service.gallery.stores import StoreAddress
+
 PREFIX = "REID_"
 OF_CLIENTS = ("REID_URL", "REID_KEY")  # of the commands that ask a running service
 DEFAULT_STORE = "sqlite://gallery.sqlite"
@@ -26,7 +29,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
 
     home: Path = Field(default=Path("~/.local/share/reid"), description="folder of all that the service writes")
-    store: str = Field(default=DEFAULT_STORE, description="records: sqlite://FILE, FILE taken inside REID_HOME")
+    store: str = Field(default=DEFAULT_STORE, description="records: sqlite://FILE inside REID_HOME, or redis://HOST")
+    redis_fsync: Fsync = Field(default="always", description="the weakest appendfsync to accept from Redis")
     index: Literal["faiss://"] = Field(default="faiss://", description="vectors: faiss:// (in memory)")
     bundle: str | None = Field(
         default=None, description="of a new gallery: bundle folder or name (default: the one shipped)"
@@ -56,9 +60,9 @@ class Settings(BaseSettings):
     @classmethod
     def _known_store(cls, store: str) -> str:
         if store.startswith(("redis://", "rediss://")):
-            raise ValueError("a Redis store is not available in this version; expected sqlite://FILE")
-        if not re.fullmatch(r"sqlite://[^?#]+[^?#/]", store):
-            raise ValueError("expected sqlite://FILE")
+            RedisAddress.parse(store)
+        elif not re.fullmatch(r"sqlite://[^?#]+[^?#/]", store):
+            raise ValueError("expected sqlite://FILE or redis://HOST")
         return store
 
     @model_validator(mode="after")
@@ -70,8 +74,10 @@ class Settings(BaseSettings):
         return self
 
     @property
-    def store_path(self) -> Path:
-        """The SQLite file; a relative one lies inside `home`."""
+    def store_address(self) -> StoreAddress:
+        """Where the records are; a relative SQLite file lies inside `home`."""
+        if not self.store.startswith("sqlite://"):
+            return RedisAddress.parse(self.store, self.redis_fsync)
         return self.home / self.store.removeprefix("sqlite://")
 
 

@@ -6,13 +6,33 @@ import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from typing import Protocol
 
 from service.gallery import digests
 from service.gallery.errors import DamageError, HomeError, StoreError
 
 _LOG = logging.getLogger(__name__)
+
+
+class Crops(Protocol):
+    """Where crops are kept: files here, or the store's own."""
+
+    def claim(self, store_id: str, needed: Callable[[str], set[str]], /) -> None:
+        """Bind what is kept to the store of that id; raises HomeError where it is another's."""
+
+    def keeping(self, jpegs: Sequence[bytes]) -> AbstractContextManager[list[str]]:
+        """Keep the bytes and give their sha256: a sighting that is written inside the block has its crop."""
+
+    def read(self, sha256: str) -> bytes:
+        """The crop of that hash; raises FileNotFoundError, DamageError."""
+
+    def remove(self, hashes: Iterable[str], /) -> set[str]:
+        """Take crops away for good, and return those that stay for now."""
+
+    def sweep(self, used: Callable[[str], set[str]], /) -> set[str]:
+        """Remove what was left behind, and return what stays for now."""
 
 
 class CropFiles:

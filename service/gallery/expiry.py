@@ -4,9 +4,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from service.gallery.errors import FilterError
-from service.gallery.ledger import SERVICE, Effect, Ledger, nothing
+from service.gallery.ledger import SERVICE, Effect, Ledger
 from service.gallery.records import Actor, Moment, RetentionRule, Written
 from service.gallery.sqlite.writing import Writing
+from service.gallery.store import nothing
 
 _DELETED_AT_ONCE = 500  # sightings: what waits behind them waits about 50 ms
 

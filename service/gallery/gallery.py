@@ -24,9 +24,10 @@ from service.gallery.vectors import are_unit
 class Gallery(People, Expiry, Models, ActionNews):
     """All that is known, below the folder `home`, searched with the vectors of one bundle at a time.
 
-    `store_path` is the SQLite file, `bundle_id` the bundle in force, whose vectors have `dimension` numbers. Those of
-    other bundles are kept, and never compared with. Raises HomeError if the folder is held by another service or its
-    store cannot be used. Safe to call from any thread.
+    `store_address` is the SQLite file or a gallery in Redis, `bundle_id` the bundle in force, whose vectors have
+    `dimension` numbers. Those of other bundles are kept, and never compared with. Raises HomeError if the folder is
+    held by another service or its store cannot be used, StoreError if that does not answer. Safe to call from any
+    thread.
     """
 
     def enrol(

@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 
 from reid.search import Device, ExactIndex
 from service.gallery.archives import ArchiveFiles
-from service.gallery.crops import CropFiles
 from service.gallery.erased import ErasedFile
 from service.gallery.errors import ChangeNotReachedError, HomeError, NotFoundError
 from service.gallery.home import Home
 from service.gallery.records import Actor, Once, Sighting, T, Written
 from service.gallery.sqlite import activations, jobs
 from service.gallery.sqlite.reading import Reading
-from service.gallery.sqlite.store import SqliteStore
 from service.gallery.sqlite.writing import Writing
+from service.gallery.store import News, Store, nothing
+from service.gallery.stores import StoreAddress, open_store
 from service.gallery.vectors import are_unit
 
 _LOG = logging.getLogger(__name__)
@@ -75,23 +75,23 @@ class Ledger:
     thread; the index is changed on the writer's alone.
     """
 
-    def __init__(self, home: Path, store_path: Path, bundle_id: str, dimension: int) -> None:
+    def __init__(self, home: Path, store_address: StoreAddress, bundle_id: str, dimension: int) -> None:
         self._device = Device.find()
         self._active = self._new_index(bundle_id, dimension)
         self._preparing: list[NDArray[np.int64]] | None = None  # rows that go while another index is made
         self._changing_model = threading.Lock()
         self._published = threading.Condition()
         self._change = 0
+        self._is_loaded = False
         self.seal_key = b""
         self._retiring: set[str] = set()  # crops to remove once nothing needs them; the writer thread's
         self._last_tombstone = 0  # row of the last one that the file of the erased has; the writer thread's
         with ExitStack() as opened:
             self._home = Home(home)
             opened.callback(self._home.close)
-            self._crops = CropFiles(home / "crops")
             self._erased = ErasedFile(home / "erased")
             self.archives = ArchiveFiles(home / "archives")
-            self._store = SqliteStore(store_path, self._follow_erasure)
+            self._store, self._crops = open_store(store_address, home, self._follow_erasure, self._follow_others)
             opened.callback(self._store.close)
             self._load()
             self._apply_tombstones()
@@ -108,7 +108,7 @@ class Ledger:
         return self._active.dimension
 
     @property
-    def store(self) -> SqliteStore:
+    def store(self) -> Store:
         """For what is kept beside the gallery in the same file: jobs, calibrations, webhooks, sessions."""
         return self._store
 
@@ -140,6 +140,8 @@ class Ledger:
 
     def wait_for(self, change: int) -> None:
         """Return once `change` can be read; raises ChangeNotReachedError after a short wait."""
+        if self._change < change:
+            self._store.look_soon()
         with self._published:
             if not self._published.wait_for(lambda: self._change >= change, timeout=CHANGE_WAIT_S):
                 raise ChangeNotReachedError(f"expected change {change}, got no further than {self._change}")
@@ -167,20 +169,26 @@ class Ledger:
 
     def _load(self) -> None:
         """Bring index and crops in line with the store, whatever interrupted the last run."""
+        total = self._store.write(Reading.count_sightings, committed=self._load_from)
         active = self._active
-        with self._store.reading() as reading:
-            for rows, vectors in stored_vectors(reading, active.bundle_id, active.dimension):
-                active.index.add(rows, vectors)
-            self.seal_key = reading.seal_key()
-            self._crops.claim(reading.store_id(), reading.images)
-            self._retiring = self._crops.sweep(reading.images)
-            self._change = reading.change()
-            total = reading.count_sightings()
         self._store.write(partial(activations.begin_with, bundle_id=active.bundle_id, dimension=active.dimension))
         if missing := total - self.sightings_indexed:
             _LOG.warning("%d of %d sightings have no vector of this bundle: no search finds them", missing, total)
         if self._store.erasure_due or self._retiring:
             self._store.erase(nothing)
+
+    def _load_from(self, reading: Reading, _: int) -> None:
+        """On the writer's thread: nothing is written until all of it is there, and others are followed from here on."""
+        self._fill(self._active, reading)
+        self.seal_key = reading.seal_key()
+        self._crops.claim(reading.store_id(), reading.images)
+        self._retiring = self._crops.sweep(reading.images)
+        self._change = reading.change()
+        self._is_loaded = True
+
+    def _fill(self, active: Active, reading: Reading) -> None:
+        for rows, vectors in stored_vectors(reading, active.bundle_id, active.dimension):
+            active.index.add(rows, vectors)
 
     def _apply_tombstones(self) -> None:
         """Erase what the file says was erased and the store does not know of: it was restored from a backup."""
@@ -235,6 +243,34 @@ class Ledger:
             self._change = written.change
             self._published.notify_all()
 
+    def _follow_others(self, reading: Reading, news: News) -> None:
+        """Let index and files follow what another service wrote into the same store; on the writer thread."""
+        if not self._is_loaded:
+            return
+        in_force = activations.current(reading)
+        if news.everything or in_force.bundle_id != self.bundle_id or not self._extend(reading, news):
+            anew = self._new_index(in_force.bundle_id, in_force.dimension)
+            self._fill(anew, reading)
+            self._active = anew
+        if self._preparing is not None:
+            self._preparing.append(news.removed)
+        if news.erases or news.everything:
+            self._follow_erasure(reading)
+        with self._published:
+            self._change = reading.change()
+            self._published.notify_all()
+
+    def _extend(self, reading: Reading, news: News) -> bool:
+        """Add and remove what is new; False if some of it was embedded late, so that it has no place at the end."""
+        index = self._active.index
+        rows, vectors = reading.vectors(news.embedded, self.bundle_id, self.dimension)
+        late = rows <= index.last_id
+        if len(index.view().positions(rows[late])) < np.count_nonzero(late):
+            return False
+        index.add(rows[~late], vectors[~late])
+        index.remove(news.removed)
+        return True
+
     def _retire_soon(self, hashes: Sequence[str]) -> None:
         """Remove crops of a write that came to nothing, unless a sighting needs them."""
 
@@ -272,10 +308,6 @@ class Ledger:
             return False
         self._last_tombstone = max((row for row, _ in new), default=self._last_tombstone)
         return True
-
-
-def nothing(_: Writing) -> None:
-    """A transaction for what follows it alone."""
 
 
 def _transaction(

@@ -11,6 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from service.gallery.erasures import Erasures
 from service.gallery.errors import DamageError, StoreError
 from service.gallery.sqlite.reading import Reading
@@ -22,6 +25,23 @@ T = TypeVar("T")
 
 def _nothing(_: Reading, __: object) -> None:
     pass
+
+
+def nothing(_: Writing) -> None:
+    """A transaction for what follows it alone."""
+
+
+@dataclass(frozen=True)
+class News:
+    """What others wrote into the same store: the rows of sightings that went, and (N,) of those that have new vectors.
+
+    With `everything`, any other row may have changed, too; with `erases`, some of it was an erasure.
+    """
+
+    removed: NDArray[np.int64]
+    embedded: NDArray[np.int64]
+    everything: bool
+    erases: bool
 
 
 @dataclass

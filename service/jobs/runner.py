@@ -84,7 +84,7 @@ class JobRunner:
         self._due.set()
         self._closing = threading.Event()
         self._current: tuple[str, Task] | None = None
-        gallery.store.write(partial(table.put_back, counted=True))
+        gallery.store.write(partial(table.put_back, which=gallery.store.home_id, counted=True))
         self._thread = threading.Thread(target=self._run, name="jobs")
         self._thread.start()
 
@@ -106,7 +106,8 @@ class JobRunner:
             if table.count_open(writing) >= MOST_OPEN:
                 raise QueueFullError(f"expected at most {MOST_OPEN} jobs to wait, got one more")
             writing.note(actor, kind, None, 1, None)
-            return table.add_job(writing, actor, kind, self.kinds[kind].scope, request, mentions, job_id or new_id())
+            scope, home_id = self.kinds[kind].scope, self._gallery.store.home_id
+            return table.add_job(writing, actor, kind, scope, request, mentions, job_id or new_id(), home_id)
 
         def operation(writing: Writing) -> Written[Job]:
             return run_once(writing, actor, once, partial(add, writing), mentions)
@@ -156,7 +157,8 @@ class JobRunner:
         while not self._closing.is_set():
             self._due.wait()
             self._due.clear()
-            while not self._closing.is_set() and (job := self._written(table.take_next)) is not None:
+            next_one = partial(table.take_next, home_id=self._gallery.store.home_id)
+            while not self._closing.is_set() and (job := self._written(next_one)) is not None:
                 self._attempt(job)
 
     def _attempt(self, job: Job) -> None:
@@ -187,7 +189,7 @@ class JobRunner:
         try:
             return partial(table.finish, job=job, outcome=self.kinds[job.kind].handler(task))
         except CancelledError:
-            return partial(table.put_back, job=job, counted=False)
+            return partial(table.put_back, which=job, counted=False)
         except (ReidError, ValueError) as error:
             return partial(table.end, job=job, state="failed", reason=str(error))
 

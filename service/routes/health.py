@@ -1,7 +1,7 @@
 """Health: for whoever starts and watches the service. No key is needed, and nothing about people is said."""
 
 from fastapi import APIRouter
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from service.dependencies import CoreOf
 
@@ -19,6 +19,7 @@ class Ready(BaseModel):
 
     status: str = "ready"
     bundle_id: str
+    durability: str = Field(description="what an acknowledged write survives", examples=["a power cut"])
 
 
 @router.get("/livez")
@@ -31,4 +32,4 @@ async def live() -> Live:
 def ready(core: CoreOf) -> Ready:
     """Whether requests can be served."""
     core.gallery.probe()
-    return Ready(bundle_id=core.gallery.bundle_id)
+    return Ready(bundle_id=core.gallery.bundle_id, durability=core.gallery.store.durability)

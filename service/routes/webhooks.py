@@ -46,7 +46,8 @@ def add_webhook(asked: WebhookIn, core: CoreOf, actor: ActorOf, idempotency_key:
     def add(writing: Writing) -> Webhook:
         if len(table.list_webhooks(writing, 0, MOST_WEBHOOKS).records) == MOST_WEBHOOKS:
             raise ConflictError(f"expected at most {MOST_WEBHOOKS} webhooks, got one more")
-        return table.add_webhook(writing, actor, asked.url, secrets.token_urlsafe(32), tuple(asked.events))
+        secret, home_id = secrets.token_urlsafe(32), core.gallery.store.home_id
+        return table.add_webhook(writing, actor, asked.url, secret, tuple(asked.events), home_id)
 
     written = core.gallery.store.write(lambda writing: run_once(writing, actor, asked_once, partial(add, writing)))
     if written.value is not None:

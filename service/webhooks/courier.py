@@ -88,6 +88,7 @@ class Courier:
                 if reading.is_revoked(self._webhook.key_id):
                     self.stop()
                     return after
+                table.find_webhook(reading, self._webhook.webhook_id)  # another service may have removed it
                 arrivals = arrivals_after(reading, after)
             wanted = frozenset(kind for kind in EVENT_KINDS if kind in self._webhook.events)
             for change, events in events_of(arrivals, wanted):
@@ -161,7 +162,8 @@ class Couriers:
         with gallery.store.reading() as reading:
             kept = table.list_webhooks(reading, 0, MOST_WEBHOOKS).records
         for webhook in kept:
-            self.begin(webhook)
+            if webhook.home_id == gallery.store.home_id:
+                self.begin(webhook)
 
     def begin(self, webhook: Webhook) -> None:
         """Deliver to it from now on."""

@@ -38,7 +38,7 @@ class Service:
     def key(self, *scopes: str, cameras: frozenset[str] | None = None) -> dict[str, str]:
         """Headers with a new key of these scopes."""
         kept, text = new_key("", frozenset(scopes), cameras)
-        with open_keys(self.core.settings.store_path) as connection:
+        with open_keys(self.core.settings.store_address) as connection:
             add_key(connection, kept)
         return {"X-API-Key": text}
 

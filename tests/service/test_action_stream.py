@@ -119,7 +119,7 @@ def test_a_revoked_key_ends_its_stream(service, doings, monkeypatch):
     key = service.key("read")
     with stream(service, key) as socket:
         assert "labels" in answer(socket, frame(1))
-        with open_keys(service.core.settings.store_path) as connection:
+        with open_keys(service.core.settings.store_address) as connection:
             revoke_key(connection, key["X-API-Key"].split("_")[1])
         assert answer(socket, frame(2))["code"] == "unauthorized"
         with pytest.raises(ConnectionClosedError):

@@ -53,7 +53,7 @@ def test_every_route_refuses_without_a_key_in_force(service):
 def test_a_revoked_key_is_refused_at_once(service):
     key = service.key("read")
     assert service.client.get("/v1/persons", headers=key).status_code == 200
-    with open_keys(service.core.settings.store_path) as connection:
+    with open_keys(service.core.settings.store_address) as connection:
         revoke_key(connection, key["X-API-Key"].split("_")[1])
     assert service.client.get("/v1/persons", headers=key).status_code == 401
 

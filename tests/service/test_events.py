@@ -78,7 +78,7 @@ def test_a_revoked_key_hears_no_more(service):
     with listening(service, headers=key) as events:
         service.enrol(1, person_id="ada")
         next(events)
-        with open_keys(service.core.settings.store_path) as connection:
+        with open_keys(service.core.settings.store_address) as connection:
             revoke_key(connection, key["X-API-Key"].split("_")[1])
         service.enrol(2, person_id="bob")
         assert list(events) == []

@@ -40,7 +40,7 @@ def description(tmp_path_factory, embedder) -> Iterator[schemathesis.schemas.Bas
     """The description of a service in this process, asked with a key of every scope."""
     core = Core.over(Settings(home=tmp_path_factory.mktemp("described") / "home"), embedder)
     kept, text = new_key("", frozenset(SCOPES), None)
-    with open_keys(core.settings.store_path) as connection:
+    with open_keys(core.settings.store_address) as connection:
         add_key(connection, kept)
     schema = schemathesis.openapi.from_asgi("/openapi.json", served(core))
     schema.config.update(headers={"X-API-Key": text})

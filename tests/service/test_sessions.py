@@ -73,7 +73,7 @@ def test_a_session_ends_with_a_sign_out_its_key_or_its_time(signed_in, monkeypat
     monkeypatch.setattr("service.sessions.LASTS_S", 60)
     signed_in.client.post("/v1/session", headers=key).raise_for_status()
     assert signed_in.client.get("/v1/persons").status_code == 200
-    with open_keys(signed_in.core.settings.store_path) as connection:
+    with open_keys(signed_in.core.settings.store_address) as connection:
         revoke_key(connection, signed_in.all_scopes.split("_")[1])
     assert signed_in.client.get("/v1/persons").status_code == 401
 

@@ -24,9 +24,9 @@ def test_flags_win_over_the_environment_and_that_over_defaults(monkeypatch):
 
 def test_the_store_lies_inside_the_home(monkeypatch, tmp_path):
     monkeypatch.setenv("REID_HOME", str(tmp_path))
-    assert load_settings().store_path == tmp_path / "gallery.sqlite"
+    assert load_settings().store_address == tmp_path / "gallery.sqlite"
     monkeypatch.setenv("REID_STORE", "sqlite:///elsewhere/it.sqlite")
-    assert load_settings().store_path == Path("/elsewhere/it.sqlite")
+    assert load_settings().store_address == Path("/elsewhere/it.sqlite")
 
 
 def test_the_data_folder_of_other_tools_is_accepted(monkeypatch):

@@ -163,7 +163,7 @@ def test_a_person_erased_before_the_call_is_not_in_it(tmp_path, embedder, receiv
 def test_a_revoked_key_takes_its_webhooks_with_it(calling, receiver):
     key = calling.key("admin")
     calling.client.post("/v1/webhooks", json={"url": receiver.url}, headers=key).raise_for_status()
-    with open_keys(calling.core.settings.store_path) as connection:
+    with open_keys(calling.core.settings.store_address) as connection:
         revoke_key(connection, key["X-API-Key"].split("_")[1])
     add(calling, receiver.url + "&other")
     calling.enrol(1)

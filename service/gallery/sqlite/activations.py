@@ -1,31 +1,11 @@
 """The table of activations: which bundle's vectors are searched (the last one), and which were before."""
 
-import sqlite3
-from contextlib import closing
-from pathlib import Path
-
-from service.gallery.errors import BundleChangedError, HomeError
+from service.gallery.errors import BundleChangedError
 from service.gallery.records import Activation, Moment
 from service.gallery.sqlite.reading import Reading
-from service.gallery.sqlite.schema import VERSION, check_version, connect
 from service.gallery.sqlite.writing import Writing
 
 _LAST_TWO = "SELECT bundle_id, dimension, at_us FROM activations JOIN bundles USING (bundle) ORDER BY row DESC LIMIT 2"
-
-
-def bundle_in_force(store_path: Path) -> str | None:
-    """The bundle that a gallery was last searched with, without opening it; None where there is none yet.
-
-    Raises HomeError for a store that is damaged or of a later version.
-    """
-    if not store_path.exists():
-        return None
-    try:
-        with closing(connect(store_path)) as connection:
-            current = find(Reading(connection)) if check_version(connection) == VERSION else None
-    except sqlite3.Error as error:
-        raise HomeError(f"expected a SQLite store at {store_path}, got: {error}") from error
-    return None if current is None else current.bundle_id
 
 
 def find(reading: Reading) -> Activation | None:

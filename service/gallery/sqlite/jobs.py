@@ -82,15 +82,16 @@ def add_job(
     request: dict[str, Any],
     mentions: Iterable[str],
     job_id: str,
+    home_id: str = "",
 ) -> Job:
-    """Keep a new job that waits."""
+    """Keep a new job that waits for the service of that home."""
     now = Moment.now().us
     connection = writing.connection
     cameras = None if actor.cameras is None else json.dumps(sorted(actor.cameras))
     (row,) = connection.execute(
-        "INSERT INTO jobs (job_id, kind, key_id, scope, cameras, request, state, created_at_us)"
-        " VALUES (?, ?, ?, ?, ?, ?, 'waiting', ?) RETURNING row",
-        (job_id, kind, actor.key_id, scope, cameras, json.dumps(request), now),
+        "INSERT INTO jobs (job_id, kind, key_id, scope, cameras, request, state, created_at_us, home_id)"
+        " VALUES (?, ?, ?, ?, ?, ?, 'waiting', ?, ?) RETURNING row",
+        (job_id, kind, actor.key_id, scope, cameras, json.dumps(request), now, home_id),
     ).fetchone()
     _mention(connection, row, mentions)
     return find_job(writing, job_id)
@@ -164,29 +165,30 @@ def job_file(reading: Reading, job: Job, name: str) -> JobFile:
     raise NotFoundError(f"expected a job with {name!r}, got one without ({job.state})")
 
 
-def take_next(writing: Writing) -> Job | None:
-    """Mark the job that waits longest as running; those taken up too often fail instead."""
+def take_next(writing: Writing, home_id: str) -> Job | None:
+    """Mark the job of that home that waits longest as running; those taken up too often fail instead."""
     connection = writing.connection
     reason = f"taken up {MOST_ATTEMPTS} times, and interrupted each time"
     connection.execute(
-        "UPDATE jobs SET state = 'failed', reason = ?, ended_at_us = ? WHERE state = 'waiting' AND attempts >= ?",
-        (reason, Moment.now().us, MOST_ATTEMPTS),
+        "UPDATE jobs SET state = 'failed', reason = ?, ended_at_us = ? WHERE state = 'waiting' AND attempts >= ?"
+        " AND home_id = ?",
+        (reason, Moment.now().us, MOST_ATTEMPTS, home_id),
     )
     found = connection.execute(
         "UPDATE jobs SET state = 'running', attempts = attempts + 1, started_at_us = ? WHERE row ="
-        " (SELECT min(row) FROM jobs WHERE state = 'waiting') RETURNING job_id",
-        (Moment.now().us,),
+        " (SELECT min(row) FROM jobs WHERE state = 'waiting' AND home_id = ?) RETURNING job_id",
+        (Moment.now().us, home_id),
     ).fetchone()
     return None if found is None else find_job(writing, found[0])
 
 
-def put_back(writing: Writing, job: Job | None = None, *, counted: bool) -> None:
-    """Let running jobs (or one) wait again; unless `counted`, that attempt is not held against them."""
-    which, values = ("TRUE", ()) if job is None else ("row = ?", (job.row,))
+def put_back(writing: Writing, which: Job | str, *, counted: bool) -> None:
+    """Let a running job (or those of a home) wait again; unless `counted`, that attempt is not held against them."""
+    column, value = ("home_id", which) if isinstance(which, str) else ("row", which.row)
     writing.connection.execute(
-        "UPDATE jobs SET state = 'waiting', attempts = attempts - ?"  # noqa: S608 (conditions of our own)
-        f" WHERE state = 'running' AND {which}",
-        (0 if counted else 1, *values),
+        "UPDATE jobs SET state = 'waiting', attempts = attempts - ?"  # noqa: S608 (columns of our own)
+        f" WHERE state = 'running' AND {column} = ?",
+        (0 if counted else 1, value),
     )
 
 

@@ -1,6 +1,8 @@
 """The tables, their version, and how a connection is opened."""
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from service.gallery.errors import HomeError
@@ -274,7 +276,13 @@ CREATE TABLE actions (
 CREATE INDEX actions_by_change ON actions (change, row);
 """
 
-_SCRIPTS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5)
+_VERSION_6 = """
+-- Which of the services over one store does it: the one that was asked. '': there is one alone.
+ALTER TABLE jobs ADD COLUMN home_id TEXT NOT NULL DEFAULT '';
+ALTER TABLE webhooks ADD COLUMN home_id TEXT NOT NULL DEFAULT '';
+"""
+
+_SCRIPTS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6)
 VERSION = len(_SCRIPTS)
 
 
@@ -299,6 +307,22 @@ def open_file(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+@contextmanager
+def look_into_file(path: Path) -> Iterator[sqlite3.Connection | None]:
+    """A store if there is one with tables of this version, without making one.
+
+    Raises HomeError if it is damaged or of a later version.
+    """
+    if not path.exists():
+        yield None
+        return
+    try:
+        with closing(connect(path)) as connection:
+            yield connection if check_version(connection) == VERSION else None
+    except sqlite3.Error as error:
+        raise HomeError(f"expected a SQLite store at {path}, got: {error}") from error
 
 
 def connect(path: Path) -> sqlite3.Connection:

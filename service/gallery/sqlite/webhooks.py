@@ -9,7 +9,7 @@ from service.gallery.records import Actor, Moment, Page, new_id
 from service.gallery.sqlite.reading import Reading
 from service.gallery.sqlite.writing import Writing
 
-_COLUMNS = "SELECT row, webhook_id, key_id, url, secret, events, after_change, created_at_us FROM webhooks"
+_COLUMNS = "SELECT row, webhook_id, key_id, url, secret, events, after_change, created_at_us, home_id FROM webhooks"
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Webhook:
     events: tuple[str, ...]
     after_change: int
     created_at: Moment
+    home_id: str = ""  # of the service that calls it
 
 
 @dataclass(frozen=True)
@@ -37,13 +38,15 @@ class DeadLetter:
     at: Moment
 
 
-def add_webhook(writing: Writing, actor: Actor, url: str, secret: str, events: tuple[str, ...]) -> Webhook:
-    """Keep a new one, for what happens from now on."""
+def add_webhook(
+    writing: Writing, actor: Actor, url: str, secret: str, events: tuple[str, ...], home_id: str = ""
+) -> Webhook:
+    """Keep a new one, for what happens from now on, called by the service of that home."""
     webhook_id = new_id()
     writing.connection.execute(
-        "INSERT INTO webhooks (webhook_id, key_id, url, secret, events, after_change, created_at_us)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (webhook_id, actor.key_id, url, secret, json.dumps(events), writing.change(), Moment.now().us),
+        "INSERT INTO webhooks (webhook_id, key_id, url, secret, events, after_change, created_at_us, home_id)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (webhook_id, actor.key_id, url, secret, json.dumps(events), writing.change(), Moment.now().us, home_id),
     )
     writing.note(actor, "add webhook", None, 1, None)
     return find_webhook(writing, webhook_id)
@@ -100,5 +103,6 @@ def list_dead_letters(reading: Reading, webhook: Webhook, before_row: int | None
 
 
 def _webhook(*columns: Any) -> Webhook:
-    row, webhook_id, key_id, url, secret, events, after_change, created_us = columns
-    return Webhook(row, webhook_id, key_id, url, secret, tuple(json.loads(events)), after_change, Moment(created_us))
+    row, webhook_id, key_id, url, secret, events, after_change, created_us, home_id = columns
+    kinds, created_at = tuple(json.loads(events)), Moment(created_us)
+    return Webhook(row, webhook_id, key_id, url, secret, kinds, after_change, created_at, home_id)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from service.gallery.gallery import Gallery
 from service.gallery.records import Actor, Crop, Moment, SightingFields
 from service.gallery.search import Query, Terms
-from service.gallery.sqlite.activations import bundle_in_force
+from service.gallery.stores import StoreAddress, bundle_in_force
 
 BUNDLE, OTHER = "b" * 64, "c" * 64
 DIMENSIONS = {BUNDLE: 4, OTHER: 6}
@@ -26,13 +26,13 @@ DEADLINE_S = 30
 MEMORY = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
 
 
-def open_gallery(folder: Path, bundle_id: str = BUNDLE) -> Gallery:
-    return Gallery(folder, folder / "gallery.sqlite", bundle_id, DIMENSIONS[bundle_id])
+def open_gallery(folder: Path, bundle_id: str = BUNDLE, address: StoreAddress | None = None) -> Gallery:
+    return Gallery(folder, address or folder / "gallery.sqlite", bundle_id, DIMENSIONS[bundle_id])
 
 
-def reopen_gallery(folder: Path) -> Gallery:
+def reopen_gallery(folder: Path, address: StoreAddress | None = None) -> Gallery:
     """With the bundle that was in force, as the service does."""
-    return open_gallery(folder, bundle_in_force(folder / "gallery.sqlite") or BUNDLE)
+    return open_gallery(folder, bundle_in_force(address or folder / "gallery.sqlite") or BUNDLE, address)
 
 
 def crop(text: str, bundle_id: str = BUNDLE) -> Crop:

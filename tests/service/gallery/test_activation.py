@@ -17,7 +17,7 @@ from service.gallery.errors import (
 )
 from service.gallery.records import Activation, Actor
 from service.gallery.search import Query
-from service.gallery.sqlite.activations import bundle_in_force
+from service.gallery.stores import bundle_in_force
 from tests.service.gallery.conftest import (
     BUNDLE,
     DIMENSIONS,

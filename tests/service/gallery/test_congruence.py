@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from service.gallery.errors import ConflictError, NotFoundError
 from service.gallery.filters import Filter
+from service.gallery.gallery import Gallery
 from service.gallery.records import Crop
 from service.gallery.search import Terms
 from tests.service.gallery.conftest import (
@@ -26,7 +27,6 @@ from tests.service.gallery.conftest import (
     fields,
     kept,
     looking_like,
-    open_gallery,
     reopen_gallery,
     together,
 )
@@ -44,10 +44,12 @@ class Known(NamedTuple):
 
 
 class Congruence(RuleBasedStateMachine):
+    """On SQLite; a subclass says what is another store's."""
+
     @initialize()
     def begin(self) -> None:
         self.home = Path(tempfile.mkdtemp(dir=MEMORY))
-        self.gallery = open_gallery(self.home)
+        self.gallery = self.open()
         self.bundle_id = BUNDLE
         self.known: dict[str, Known] = {}  # in the order of enrolment
         self.people: set[str] = set()
@@ -152,17 +154,15 @@ class Congruence(RuleBasedStateMachine):
     @rule()
     def reopen(self) -> None:
         change = self.gallery.change
-        self.gallery.close()
-        self.gallery = reopen_gallery(self.home)
+        self.close()
+        self.gallery = self.open()
         assert self.gallery.change == change
 
     @rule()
     def crash(self) -> None:
-        """What the disk holds while the gallery is open is all that a killed one leaves."""
-        change, left = self.gallery.change, Path(tempfile.mkdtemp(dir=MEMORY))
-        shutil.copytree(self.home, left, dirs_exist_ok=True)
-        self.teardown()
-        self.home, self.gallery = left, reopen_gallery(left)
+        change = self.gallery.change
+        self.leave_as_if_killed()
+        self.gallery = self.open()
         assert self.gallery.change == change
 
     @rule(
@@ -202,13 +202,29 @@ class Congruence(RuleBasedStateMachine):
 
     @invariant()
     def the_crops_are_those_that_sightings_need(self) -> None:
-        assert kept(self.home) == {crop(known.text).jpeg for known in self.known.values()}
+        assert self.kept() == {crop(known.text).jpeg for known in self.known.values()}
         for one, known in self.known.items():
             assert self.gallery.crop(EVERYONE, one) == crop(known.text).jpeg
 
     def teardown(self) -> None:
-        self.gallery.close()
+        self.close()
         shutil.rmtree(self.home)
+
+    def open(self) -> Gallery:
+        return reopen_gallery(self.home)
+
+    def close(self) -> None:
+        self.gallery.close()
+
+    def leave_as_if_killed(self) -> None:
+        """What the disk holds while the gallery is open is all that a killed one leaves."""
+        left = Path(tempfile.mkdtemp(dir=MEMORY))
+        shutil.copytree(self.home, left, dirs_exist_ok=True)
+        self.teardown()
+        self.home = left
+
+    def kept(self) -> set[bytes]:
+        return kept(self.home)
 
     def _crops(self, texts: list[str]) -> list[Crop]:
         return [crop(text, self.bundle_id) for text in texts]

@@ -1,0 +1,240 @@
+"""The connection to Redis: every key and every command of a gallery."""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, get_args
+
+import redis
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+
+from service.gallery.errors import HomeError, StoreError
+from service.gallery.redis import scripts
+from service.gallery.redis.address import Fsync, RedisAddress
+from service.gallery.redis.errors import AwayError, LostError
+from service.gallery.sqlite.schema import VERSION
+
+T = TypeVar("T")
+ENTRIES_KEPT = 10_000  # of the log: a service that is further behind loads everything anew
+_ENTRIES_AT_ONCE = 500
+_ROWS_AT_ONCE = 1_000
+_CONNECT_S, _ANSWER_S, _TRIES = 2.0, 10.0, 3
+_DURABLE: dict[Fsync, str] = {
+    "always": "a power cut",
+    "everysec": "the end of the service; a power cut of Redis may take the last second",
+    "no": "the end of the service; a power cut of Redis may take half a minute",
+}
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What one commit writes: rows by table and key as they are now, crops by sha256; None: gone."""
+
+    rows: dict[tuple[str, str], bytes | None] = field(default_factory=dict)
+    crops: dict[str, bytes | None] = field(default_factory=dict)
+    erases: bool = False
+
+    @property
+    def entry(self) -> str:
+        """What the log says of it: which rows it touched. Empty where nothing was written."""
+        touched: dict[str, list[str]] = {}
+        for table, key in self.rows:
+            touched.setdefault(table, []).append(key)
+        return json.dumps({"erases": self.erases, "touched": touched}) if touched else ""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What a commit touched, as the log says it."""
+
+    erases: bool
+    touched: dict[str, list[str]]
+
+
+@dataclass(frozen=True)
+class Head:
+    """Where a gallery is: which store, how many commits, from which on the log tells, and the entries asked for."""
+
+    store_id: str
+    version: int
+    floor: int
+    entries: list[Entry]
+
+
+class Link:
+    """One service's connection to its gallery. Safe from any thread.
+
+    Raises AwayError where Redis does not answer, StoreError where it refuses.
+    """
+
+    def __init__(self, address: RedisAddress) -> None:
+        self._address = address
+        self._client = redis.Redis.from_url(
+            address.url,
+            socket_connect_timeout=_CONNECT_S,
+            socket_timeout=_ANSWER_S,
+            retry=Retry(ExponentialBackoff(cap=0.5, base=0.01), _TRIES),
+        )
+        names = ("BEGIN", "COMMIT", "NEWS", "BEAT", "SLOWEST", "FORGET")
+        self._scripts = {name: self._client.register_script(getattr(scripts, name)) for name in names}
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._client.close()
+
+    def check(self) -> str:
+        """What an acknowledged write survives here; raises HomeError for a Redis that may lose what it holds."""
+        wanted = ("appendonly", "appendfsync", "maxmemory-policy")
+        found = {name.decode(): value.decode() for name, value in self._ask(lambda: self._config(wanted)).items()}
+        if found["maxmemory-policy"] != "noeviction":
+            raise HomeError(f"expected a Redis with maxmemory-policy noeviction, got {found['maxmemory-policy']}")
+        strict: tuple[Fsync, ...] = get_args(Fsync)
+        fsync = next(one for one in strict if one == found["appendfsync"]) if found["appendonly"] == "yes" else None
+        if fsync is None or strict.index(fsync) > strict.index(self._address.fsync):
+            raise HomeError(
+                f"expected a Redis with appendonly yes and appendfsync {self._address.fsync}, got appendonly"
+                f" {found['appendonly']} and appendfsync {found['appendfsync']}; REID_REDIS_FSYNC can accept less"
+            )
+        return _DURABLE[fsync]
+
+    def begin(self, store_id: str, changes: Changes) -> None:
+        """Make a new gallery of these rows, unless there is one."""
+        keys, records = self._records(changes, [self._key("head")])
+        self._script("BEGIN", keys, [store_id, VERSION, *records])
+
+    def commit(self, store_id: str, version: int, request: str, changes: Changes) -> bool:
+        """Write what belongs after `version`; False, and nothing is written, where others were first.
+
+        The same `request` again is kept once. Raises LostError where Redis is not where it was.
+        """
+        keys = [self._key(name) for name in ("head", "log", "requests")]
+        keys, records = self._records(changes, keys)
+        said = self._script("COMMIT", keys, [store_id, version, request, changes.entry, ENTRIES_KEPT, *records])
+        if said == b"lost":
+            raise _lost(version)
+        return bool(said == b"kept")
+
+    def head(self, version: int = 0) -> Head | None:
+        """Where the gallery is, and some entries after `version`; None: there is none. Raises HomeError, LostError."""
+        keys = [self._key(name) for name in ("head", "log")]
+        found = self._script("NEWS", keys, [version, _ENTRIES_AT_ONCE])
+        if not found:
+            return None
+        store_id, newest, floor, schema, entries = found
+        if int(schema) != VERSION:
+            raise HomeError(f"the gallery in Redis is of another version: expected schema {VERSION}, got {int(schema)}")
+        if int(newest) < version:
+            raise _lost(version)
+        return Head(store_id.decode(), int(newest), int(floor), [Entry(**json.loads(entry)) for entry in entries])
+
+    def rows(self, table: str, keys: Sequence[str]) -> list[bytes | None]:
+        """Rows of a table as they are now."""
+        found: list[bytes | None] = []
+        for start in range(0, len(keys), _ROWS_AT_ONCE):
+            some = list(keys[start : start + _ROWS_AT_ONCE])
+            found += self._ask(lambda some=some: self._client.hmget(self._rows(table), some))  # type: ignore[misc]
+        return found
+
+    def all_rows(self, table: str) -> Iterator[list[bytes]]:
+        """Every row of a table that is there all the while, some at a time; a row may come twice."""
+        cursor = 0
+        while True:
+            at = cursor
+            cursor, some = self._ask(lambda at=at: self._client.hscan(self._rows(table), at, count=_ROWS_AT_ONCE))  # type: ignore[misc]
+            yield list(some.values())
+            if cursor == 0:
+                return
+
+    def crop(self, sha256: str) -> bytes | None:
+        """A kept crop."""
+        found: bytes | None = self._ask(lambda: self._client.get(self._crop(sha256)))
+        return found
+
+    def beat(self, store_id: str, home_id: str, version: int) -> None:
+        """Say that this service is there, and how far it followed. Raises LostError."""
+        keys = [self._key(name) for name in ("head", "services")]
+        if self._script("BEAT", keys, [store_id, home_id, version]) == b"lost":
+            raise _lost(version)
+
+    def slowest(self, within_s: float) -> int:
+        """The lowest version that any service that was heard of within that time has followed to."""
+        return int(self._script("SLOWEST", [self._key("services")], [within_s]))
+
+    def forget(self, version: int) -> None:
+        """Take the entries of commits up to `version` out of the log."""
+        self._script("FORGET", [self._key(name) for name in ("head", "log")], [version])
+
+    def rewrite_log(self) -> None:
+        """Have the append-only file written anew, without what is gone."""
+        self._ask(self._client.bgrewriteaof)
+
+    def save(self) -> None:
+        """Have the snapshot written anew: one of before would hold what is gone."""
+        self._ask(lambda: self._client.bgsave(schedule=False))
+
+    def persistence(self) -> dict[str, Any]:
+        """What Redis says of its files."""
+        found: dict[str, Any] = self._ask(lambda: self._client.info("persistence"))
+        return found
+
+    def _key(self, name: str) -> str:
+        return f"reid:{{{self._address.gallery}}}:{name}"
+
+    def _rows(self, table: str) -> str:
+        return self._key(f"rows:{table}")
+
+    def _crop(self, sha256: str) -> str:
+        return self._key(f"crop:{sha256}")
+
+    def _records(self, changes: Changes, keys: list[str]) -> tuple[list[str], list[str | int | bytes]]:
+        """The keys of a script and what it is to do with them."""
+        numbers = {key: number for number, key in enumerate(keys, 1)}
+        records: list[str | int | bytes] = []
+        for (table, key), row in changes.rows.items():
+            number = numbers.setdefault(self._rows(table), len(numbers) + 1)
+            records += ["del", number, key, ""] if row is None else ["set", number, key, row]
+        for sha256, jpeg in changes.crops.items():
+            number = numbers.setdefault(self._crop(sha256), len(numbers) + 1)
+            records += ["drop", number, "", ""] if jpeg is None else ["keep", number, "", jpeg]
+        return list(numbers), records
+
+    def _config(self, names: Sequence[str]) -> dict[bytes, bytes]:
+        found: dict[Any, Any] = self._client.config_get(*names)
+        return {_bytes(name): _bytes(value) for name, value in found.items()}
+
+    def _script(self, name: str, keys: Sequence[str], values: Sequence[str | int | float | bytes]) -> Any:
+        return self._ask(lambda: self._scripts[name](keys=keys, args=values))
+
+    def _ask(self, call: Callable[[], Any]) -> Any:
+        try:
+            return call()
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            raise AwayError(f"Redis does not answer: {error}") from error
+        except redis.RedisError as error:
+            raise StoreError(f"Redis refuses: {error}") from error
+
+
+def patiently(call: Callable[[], T], patience_s: float) -> T:
+    """`call` again and again while Redis does not answer; raises AwayError once patience ends."""
+    pause_s, until_s = 0.02, time.monotonic() + patience_s
+    while True:
+        try:
+            return call()
+        except AwayError:
+            if time.monotonic() >= until_s:
+                raise
+        time.sleep(pause_s)
+        pause_s = min(2 * pause_s, 0.5)
+
+
+def _lost(version: int) -> LostError:
+    return LostError(
+        f"expected the gallery in Redis at version {version} or later, got an earlier one, another one or none: it was"
+        " flushed, replaced or restored; restore its files, then start this service again"
+    )
+
+
+def _bytes(text: str | bytes) -> bytes:
+    return text.encode() if isinstance(text, str) else text
