@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 FAISS ?= cpu
 STAMP := $(VENV)/.installed-$(FAISS)
 
-.PHONY: install packages demo serve test crash check bench clean
+.PHONY: install packages demo serve test test-scale crash check bench clean
 
 install: $(STAMP)
 
@@ -27,7 +27,7 @@ serve: install
 
 # What the tests start beside Python. Root on Debian gets what is missing; anybody else is told, and those tests are skipped.
 packages:
-	@missing=""; for name in chromium mosquitto rsync; do \
+	@missing=""; for name in chromium mosquitto rsync redis-server; do \
 	  PATH="$$PATH:/usr/sbin" command -v $$name >/dev/null || missing="$$missing $$name"; done; \
 	test -z "$$missing" && exit 0; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
@@ -36,6 +36,10 @@ packages:
 
 test: install packages
 	$(BIN)/python -m pytest
+
+# Five hundred random cases over one service on Redis, and over two: half an hour and more.
+test-scale: install packages
+	SCALE_EXAMPLES=500 $(BIN)/python -m pytest tests/service/gallery/redis
 
 # Kill a gallery a thousand times under load, and look for what it had acknowledged: 3 minutes.
 crash: install

@@ -22,6 +22,17 @@ def is_held(folder: Path) -> bool:
     return False
 
 
+def kept_text(path: Path, fresh: str) -> str:
+    """What a small file says, readable by its owner alone; `fresh` is written where there is none. Raises HomeError."""
+    try:
+        path.touch(mode=0o600)
+        if not path.read_text():  # new, or its maker was killed
+            path.write_text(fresh)
+        return path.read_text()
+    except OSError as error:
+        raise HomeError(f"expected a file that can be written at {path}, got: {error.strerror}") from error
+
+
 class Home:
     """The folder, made if it is missing (readable by its owner alone) and locked until :meth:`close`.
 

@@ -3,11 +3,14 @@
 import re
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import yaml
 
+from service.gallery.redis.link import Link
 from service.settings import Settings, variable
+from tests.redis_server import RedisServer
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docker-compose.yml").read_text()
@@ -50,6 +53,21 @@ def test_nothing_runs_with_more_rights_than_it_needs_or_without_a_bound() -> Non
             assert ":-127.0.0.1:" in port, f"{name}: published beyond loopback by default"
         if not service["image"].startswith("reid-service"):
             assert re.search(r":v?\d+\.\d+\.\d+$", service["image"]), f"{name}: expected a pinned version"
+
+
+def test_its_redis_is_as_durable_as_the_store_wants_it(tmp_path: Path) -> None:
+    _, *flags = SERVICES["redis"]["command"]
+    options = {flag.removeprefix("--"): value for flag, value in zip(flags[::2], flags[1::2], strict=True)}
+    server = RedisServer(tmp_path, **options)
+    try:
+        with closing(Link(server.address())) as link:
+            assert link.check() == "a power cut"
+    finally:
+        server.stop()
+    assert SERVICES["redis"]["networks"] == ["store"]
+    assert [name for name, one in SERVICES.items() if "store" in one.get("networks", [])] == [
+        *("reid", "reid-gpu", "reid-replica", "redis"),
+    ]
 
 
 def test_grafana_finds_the_dashboard_where_it_is_mounted() -> None:

@@ -24,6 +24,7 @@ class RedisAddress:
         'yard'
         """
         parts = urlsplit(text)
+        _ = parts.port  # raises ValueError for one that cannot be
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
         gallery = query.pop("gallery", "reid")
         if parts.scheme not in ("redis", "rediss") or not parts.hostname or query or parts.fragment:

@@ -9,6 +9,7 @@ from pathlib import Path
 from service.gallery.crops import sha256_of
 from service.gallery.digests import sha256 as digest_of
 from service.gallery.errors import DamageError, HomeError
+from service.gallery.home import kept_text
 from service.gallery.redis.link import Link
 
 
@@ -24,9 +25,7 @@ class RedisCrops:
 
     def claim(self, store_id: str, _: Callable[[str], set[str]]) -> None:
         """Bind the home to the store of that id; raises HomeError where it is bound to another."""
-        if not self._owner.exists():
-            self._owner.write_text(store_id)
-        if self._owner.read_text() != store_id:
+        if kept_text(self._owner, store_id) != store_id:
             raise HomeError(
                 f"expected the gallery that {self._owner.parent} was used with, got another or a new one: Redis was"
                 f" flushed or replaced; restore its files, set REID_STORE to it, or remove {self._owner} to begin anew"

@@ -158,6 +158,10 @@ class Link:
         if self._script("BEAT", keys, [store_id, home_id, version]) == b"lost":
             raise _lost(version)
 
+    def leave(self, home_id: str) -> None:
+        """Say that this service is gone: nobody waits for it any more."""
+        self._ask(lambda: self._client.hdel(self._key("services"), home_id))
+
     def slowest(self, within_s: float) -> int:
         """The lowest version that any service that was heard of within that time has followed to."""
         return int(self._script("SLOWEST", [self._key("services")], [within_s]))

@@ -1,8 +1,8 @@
 """What runs inside Redis, whole or not at all. Each gives the same answer when the client sends it twice.
 
 The head of a gallery is a hash: `store` (its id), `version` (how many commits there were), `floor` (the version before
-the first entry of the log), `schema`. The log says of each commit what it touched; `requests` who made the last
-1 000.
+the first entry of the log), `schema`. The log says of each commit what it touched; `requests` who made
+the last 1 000.
 """
 
 # ARGV from `first` on: four for each record: set | del | keep | drop, the number of a key, field, value.

@@ -9,7 +9,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from reid.errors import ReidError
-from service.gallery.errors import DamageError, HomeError, StoreError
+from service.gallery.errors import DamageError, StoreError
+from service.gallery.home import kept_text
 from service.gallery.redis.address import RedisAddress
 from service.gallery.redis.crops import RedisCrops
 from service.gallery.redis.erasures import RedisErasures
@@ -44,7 +45,7 @@ class RedisStore(Store):
         retire: Callable[[Reading], tuple[str, ...]],
         follow: Callable[[Reading, News], None],
     ) -> None:
-        self.home_id = _home_id(home)
+        self.home_id = kept_text(home / "home-id", os.urandom(16).hex())
         self._news = follow
         self._lost = ""
         self._away = self._unheard = False
@@ -94,6 +95,10 @@ class RedisStore(Store):
     def close(self) -> None:
         """As :meth:`Store.close`."""
         super().close()
+        try:
+            self._link.leave(self.home_id)
+        except StoreError as error:
+            _LOG.warning("others wait some seconds for this service, which is gone: %s", error)
         self._opened.close()
 
     def _reader(self) -> sqlite3.Connection:
@@ -203,14 +208,3 @@ class RedisStore(Store):
             raise StoreError(
                 f"{error}; whether this was kept is not known: ask again, with the same Idempotency-Key"
             ) from error
-
-
-def _home_id(home: Path) -> str:
-    """The name of this service among those over one gallery, made up at its first start."""
-    path = home / "home-id"
-    try:
-        if not path.exists():
-            path.write_text(os.urandom(16).hex())
-        return path.read_text()
-    except OSError as error:
-        raise HomeError(f"expected a REID_HOME that can be written, got: {error.strerror}") from error

@@ -1,0 +1,233 @@
+"""Redis killed, slow, flushed, misused: nothing acknowledged is lost or there twice, and what is wrong is said."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from service.gallery.errors import DamageError, HomeError, NotFoundError, StoreError
+from service.gallery.filters import Filter
+from service.gallery.records import Once
+from service.gallery.redis.address import RedisAddress
+from service.gallery.redis.errors import AwayError
+from service.gallery.redis.link import Changes, Link
+from tests.redis_server import RedisServer
+from tests.service.gallery.conftest import EVERYONE, crop, fields, found, looking_like, wait_until
+
+
+def ids(gallery) -> list[str]:
+    with gallery.reading(EVERYONE) as reading:
+        return [sighting.sighting_id for sighting in reading.sightings(Filter(), 0, 10_000).records]
+
+
+def once(name: str) -> Once:
+    return Once(name, name, lambda value, change: value[0].sighting_id)
+
+
+def test_a_commit_that_is_sent_twice_is_kept_once(server, replica):
+    replica("one").close()
+    link = Link(server.address())
+    head = link.head()
+    change = Changes({("counters", '["change"]'): b'["change", 7]\n'})
+    assert link.commit(head.store_id, head.version, "a" * 32, change)
+    assert link.commit(head.store_id, head.version, "a" * 32, change)
+    assert link.head().version == head.version + 1
+    assert not link.commit(head.store_id, head.version, "b" * 32, change)
+    link.forget(head.version + 1)  # an erasure takes the log, not the knowledge of what was sent
+    assert link.commit(head.store_id, head.version, "a" * 32, change)
+    link.close()
+
+
+def test_an_answer_that_was_lost_does_not_double_what_was_written(replica):
+    gallery = replica("one")
+    commit, calls = gallery._store._link.commit, []
+
+    def deaf(*arguments) -> bool:
+        calls.append(commit(*arguments))
+        if len(calls) == 1:
+            raise AwayError("the answer was lost")
+        return calls[-1]
+
+    gallery._store._link.commit = deaf
+    (sighting,) = gallery.enrol(EVERYONE, [crop("a")], fields("ada")).value
+    assert calls[:2] == [True, True]
+    assert ids(gallery) == [sighting.sighting_id] == found(gallery, looking_like("a"))
+
+
+def test_a_write_of_unknown_end_is_refused_and_followed_if_it_was_kept(replica, monkeypatch):
+    monkeypatch.setattr("service.gallery.redis.store._PATIENCE_S", 0.0)
+    gallery = replica("one")
+    commit = gallery._store._link.commit
+
+    def deaf(*arguments) -> bool:
+        commit(*arguments)
+        raise AwayError("the answer was lost")
+
+    gallery._store._link.commit = deaf
+    with pytest.raises(StoreError, match="not known"):
+        gallery.enrol(EVERYONE, [crop("a")], fields("ada"), once("key"))
+    gallery._store._link.commit = commit
+    wait_until(lambda: len(ids(gallery)) == 1)
+    again = gallery.enrol(EVERYONE, [crop("a")], fields("ada"), once("key"))
+    assert [again.replay] == ids(gallery) == found(gallery, looking_like("a"))
+
+
+def test_redis_killed_under_load_loses_and_doubles_nothing(server, replica):
+    galleries = [replica("one"), replica("other")]
+    acknowledged: list[str] = []
+    stop = threading.Event()
+
+    def load(name: str, gallery) -> None:
+        number = 0
+        while not stop.is_set():
+            try:
+                written = gallery.enrol(EVERYONE, [crop(f"{name} {number}")], fields("ada"), once(f"{name} {number}"))
+            except StoreError:
+                continue  # the same again, under the same key
+            acknowledged.append(written.replay or written.value[0].sighting_id)
+            number += 1
+
+    with ThreadPoolExecutor(4) as pool:
+        loads = [pool.submit(load, f"{i} {j}", gallery) for i, gallery in enumerate(galleries) for j in range(2)]
+        for enough in range(20, 120, 20):
+            wait_until(lambda enough=enough: len(acknowledged) > enough)
+            server.restart()
+        stop.set()
+        for one in loads:
+            one.result()
+    assert len(set(acknowledged)) == len(acknowledged)
+    for gallery in galleries:
+        gallery._store.write(lambda _: None)
+        assert sorted(ids(gallery)) == sorted(acknowledged)
+        assert gallery.sightings_indexed == len(acknowledged)
+
+
+def test_two_that_write_at_once_agree(replica):
+    galleries = [replica("one"), replica("other")]
+
+    def load(gallery, name: str) -> None:
+        for number in range(20):
+            (sighting,) = gallery.enrol(EVERYONE, [crop(f"{name} {number}")], fields(f"person {number % 4}")).value
+            if number % 5 == 0:
+                gallery.delete_sighting(EVERYONE, sighting.sighting_id)
+            if number % 7 == 6:
+                try:
+                    gallery.merge(EVERYONE, "person 0", "person 1")
+                except NotFoundError:
+                    continue
+
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(load, gallery, f"{i} {j}") for i, gallery in enumerate(galleries) for j in range(2)]:
+            done.result()
+    one, other = galleries
+    other.wait_for(one.change)
+    one.wait_for(other.change)
+    assert len(ids(one)) == 64
+    assert ids(one) == ids(other)
+    for text in ("0 0 3", "1 1 19"):
+        assert found(one, looking_like(text), top_k=64) == found(other, looking_like(text), top_k=64)
+
+
+def test_a_slow_redis_is_waited_for(server, replica):
+    gallery = replica("one")
+    server.client.execute_command("CLIENT", "PAUSE", 400, "ALL")
+    (sighting,) = gallery.enrol(EVERYONE, [crop("a")], fields()).value
+    assert ids(gallery) == [sighting.sighting_id]
+
+
+def test_a_redis_that_is_away_is_said_and_found_again(server, replica, monkeypatch):
+    monkeypatch.setattr("service.gallery.redis.store.LEASE_S", 0.2)
+    monkeypatch.setattr("service.gallery.redis.store._BEAT_S", 0.05)
+    monkeypatch.setattr("service.gallery.redis.store._PATIENCE_S", 0.0)
+    gallery = replica("one")
+    (sighting,) = gallery.enrol(EVERYONE, [crop("a")], fields()).value
+    server.kill()
+    wait_until(lambda: refuses(gallery, StoreError))
+    with pytest.raises(StoreError):
+        gallery.probe()
+    with pytest.raises(StoreError):
+        gallery.enrol(EVERYONE, [crop("b")], fields())
+    server.start()
+    wait_until(lambda: not refuses(gallery, StoreError))
+    assert found(gallery, looking_like("a")) == [sighting.sighting_id]
+
+
+def test_a_flushed_redis_is_said_and_nothing_is_answered_from_memory(server, replica):
+    gallery = replica("one")
+    gallery.enrol(EVERYONE, [crop("a")], fields())
+    server.client.flushall()
+    wait_until(lambda: refuses(gallery, DamageError))
+    asks = [gallery.probe, lambda: found(gallery, looking_like("a")), lambda: gallery.enrol(EVERYONE, [], fields())]
+    for ask in asks:
+        with pytest.raises(StoreError, match="flushed"):
+            ask()
+    gallery.close()
+    assert server.client.keys() == []  # and nothing of it comes back by a back door
+    with pytest.raises(HomeError, match="another or a new one"):
+        replica("one")
+
+
+def test_a_service_that_is_too_far_behind_loads_everything_anew(server, replica, monkeypatch):
+    monkeypatch.setattr("service.gallery.redis.store.LEASE_S", 0.2)
+    one, other = replica("one"), replica("other")
+    gone = one.enrol(EVERYONE, [crop("gone")], fields("ada")).value[0]
+    other.wait_for(one.change)
+    look_no_more(other)
+    kept = one.enrol(EVERYONE, [crop("kept")], fields("bob")).value[0]
+    one.change_sighting(EVERYONE, kept.sighting_id, {"person_id": "cy"})
+    one.delete_sighting(EVERYONE, gone.sighting_id)  # takes the log away, too, once the other's lease has ended
+    assert server.client.llen("reid:{reid}:log") < 3
+    assert ids(other) == ids(one) == [kept.sighting_id] == found(other, looking_like("gone"))
+    assert other.sightings_indexed == 1
+
+
+def test_a_row_is_never_used_again_whatever_was_restarted(server, replica):
+    gallery = replica("one")
+    last = gallery.enrol(EVERYONE, [crop("a"), crop("b")], fields()).value[1]
+    gallery.delete_sighting(EVERYONE, last.sighting_id)
+    gallery.close()
+    server.restart()
+    assert replica("another").enrol(EVERYONE, [crop("c")], fields()).value[0].row == last.row + 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"appendonly": "no"}, "appendonly no"),
+        ({"appendfsync": "everysec"}, "appendfsync everysec; REID_REDIS_FSYNC"),
+        ({"maxmemory-policy": "allkeys-lru"}, "noeviction, got allkeys-lru"),
+    ],
+)
+def test_a_redis_that_would_lose_what_it_holds_is_refused(server, replica, options, message):
+    for name, value in options.items():
+        server.client.config_set(name, value)
+    with pytest.raises(HomeError, match=message):
+        replica("one")
+
+
+def test_less_is_accepted_where_it_is_said_and_then_said_again(server, replica):
+    server.client.config_set("appendfsync", "everysec")
+    gallery = replica("one", RedisAddress(server.address().url, fsync="everysec"))
+    assert "last second" in gallery.store.durability
+
+
+def test_nobody_there(tmp_path, replica):
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    gone = RedisServer(folder)
+    gone.stop()
+    with pytest.raises(StoreError, match="does not answer"):
+        replica("one", gone.address())
+
+
+def look_no_more(gallery) -> None:
+    gallery._store._next_look_s = time.monotonic() + 3600
+
+
+def refuses(gallery, kind: type[Exception]) -> bool:
+    try:
+        gallery.probe()
+    except kind:
+        return True
+    return False
