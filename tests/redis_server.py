@@ -22,6 +22,8 @@ _OPTIONS = {
     "daemonize": "no",
 }
 
+_WHOLE = {"cluster_state": "ok", "cluster_slots_ok": "16384"}.items()
+
 
 class RedisServer:
     """Durable as the store wants it, unless `options` say otherwise."""
@@ -31,11 +33,28 @@ class RedisServer:
             pytest.skip("redis-server is not installed")
         self.folder = folder
         self._options = _OPTIONS | options
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = _free_port()
         self.client = redis.Redis(port=self.port)
         self.start()
+
+    def join(self, others: "list[RedisServer]") -> None:
+        """Make a cluster of these and wait until each knows who has what; this one and the others share the slots."""
+        nodes = [self, *others]
+        share = 16_384 // len(nodes)
+        for number, node in enumerate(nodes):
+            last = 16_383 if node is nodes[-1] else (number + 1) * share - 1
+            node.client.execute_command("CLUSTER ADDSLOTSRANGE", number * share, last)
+            self.client.execute_command("CLUSTER MEET", "127.0.0.1", node.port)
+        self.wait_for_cluster(nodes)
+
+    @staticmethod
+    def wait_for_cluster(nodes: "list[RedisServer]") -> None:
+        """Wait until every node serves: one that was started again does so after two seconds."""
+        until_s = time.monotonic() + DEADLINE_S
+        for node in nodes:
+            while not node.client.cluster("INFO").items() >= _WHOLE:
+                assert time.monotonic() < until_s, "not in time"
+                time.sleep(0.02)
 
     def address(self, gallery: str = "reid") -> RedisAddress:
         return RedisAddress(f"redis://127.0.0.1:{self.port}/0", gallery)
@@ -68,3 +87,13 @@ class RedisServer:
     def stop(self) -> None:
         self.client.close()
         self.kill()
+
+
+def _free_port() -> int:
+    """One that leaves room for the second port of a node in a cluster, 10 000 above."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        if port < 55_536:
+            return port

@@ -15,10 +15,11 @@ class RedisAddress:
     url: str
     gallery: str = "reid"
     fsync: Fsync = "always"  # the weakest `appendfsync` to accept
+    cluster: bool = False  # whether `url` is a node of a Redis Cluster
 
     @classmethod
     def parse(cls, text: str, fsync: Fsync = "always") -> Self:
-        """From `redis://[user:password@]host[:port][/database][?gallery=name]`; raises ValueError.
+        """From `redis://[user:password@]host[:port][/database][?gallery=name&cluster=yes]`; raises ValueError.
 
         >>> RedisAddress.parse("redis://127.0.0.1/0?gallery=yard").gallery
         'yard'
@@ -26,9 +27,15 @@ class RedisAddress:
         parts = urlsplit(text)
         _ = parts.port  # raises ValueError for one that cannot be
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
-        gallery = query.pop("gallery", "reid")
-        if parts.scheme not in ("redis", "rediss") or not parts.hostname or query or parts.fragment:
-            raise ValueError("expected redis://HOST[:PORT][/DATABASE][?gallery=NAME]")
+        gallery, cluster = query.pop("gallery", "reid"), query.pop("cluster", "no")
+        if (
+            cluster not in ("yes", "no")
+            or parts.scheme not in ("redis", "rediss")
+            or not parts.hostname
+            or query
+            or parts.fragment
+        ):
+            raise ValueError("expected redis://HOST[:PORT][/DATABASE][?gallery=NAME&cluster=yes]")
         if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", gallery):
             raise ValueError("expected a gallery of 1 to 64 letters, digits, dots, dashes and underscores")
-        return cls(urlunsplit(parts._replace(query="")), gallery, fsync)
+        return cls(urlunsplit(parts._replace(query="")), gallery, fsync, cluster == "yes")

@@ -8,6 +8,8 @@ from typing import Any, TypeVar, get_args
 
 import redis
 from redis.backoff import ExponentialBackoff
+from redis.cluster import RedisCluster
+from redis.exceptions import ClusterDownError, MovedError, RedisClusterException, TryAgainError
 from redis.retry import Retry
 
 from service.gallery.errors import HomeError, StoreError
@@ -21,6 +23,10 @@ ENTRIES_KEPT = 10_000  # of the log: a service that is further behind loads ever
 _ENTRIES_AT_ONCE = 500
 _ROWS_AT_ONCE = 1_000
 _CONNECT_S, _ANSWER_S, _TRIES = 2.0, 10.0, 3
+_AWAY = (
+    *(redis.ConnectionError, redis.TimeoutError),
+    *(RedisClusterException, ClusterDownError, MovedError, TryAgainError),
+)
 _DURABLE: dict[Fsync, str] = {
     "always": "a power cut",
     "everysec": "the end of the service; a power cut of Redis may take the last second",
@@ -71,12 +77,7 @@ class Link:
 
     def __init__(self, address: RedisAddress) -> None:
         self._address = address
-        self._client = redis.Redis.from_url(
-            address.url,
-            socket_connect_timeout=_CONNECT_S,
-            socket_timeout=_ANSWER_S,
-            retry=Retry(ExponentialBackoff(cap=0.5, base=0.01), _TRIES),
-        )
+        self._client = _client(address)
         names = ("BEGIN", "COMMIT", "NEWS", "BEAT", "SLOWEST", "FORGET")
         self._scripts = {name: self._client.register_script(getattr(scripts, name)) for name in names}
 
@@ -172,16 +173,24 @@ class Link:
 
     def rewrite_log(self) -> None:
         """Have the append-only file written anew, without what is gone."""
-        self._ask(self._client.bgrewriteaof)
+        self._ask(lambda: self._client.bgrewriteaof(**self._node))
 
     def save(self) -> None:
         """Have the snapshot written anew: one of before would hold what is gone."""
-        self._ask(lambda: self._client.bgsave(schedule=False))
+        self._ask(lambda: self._client.bgsave(schedule=False, **self._node))
 
     def persistence(self) -> dict[str, Any]:
         """What Redis says of its files."""
-        found: dict[str, Any] = self._ask(lambda: self._client.info("persistence"))
+        found: dict[str, Any] = self._ask(lambda: self._client.info("persistence", **self._node))
         return found
+
+    @property
+    def _node(self) -> dict[str, Any]:
+        """Which node a command without a key is for: in a cluster that which has the gallery."""
+        if not isinstance(self._client, RedisCluster):
+            return {}
+        cluster: Any = self._client
+        return {"target_nodes": cluster.get_node_from_key(self._key("head"))}
 
     def _key(self, name: str) -> str:
         return f"reid:{{{self._address.gallery}}}:{name}"
@@ -205,7 +214,7 @@ class Link:
         return list(numbers), records
 
     def _config(self, names: Sequence[str]) -> dict[bytes, bytes]:
-        found: dict[Any, Any] = self._client.config_get(*names)
+        found: dict[Any, Any] = self._client.config_get(*names, **self._node)
         return {_bytes(name): _bytes(value) for name, value in found.items()}
 
     def _script(self, name: str, keys: Sequence[str], values: Sequence[str | int | float | bytes]) -> Any:
@@ -214,10 +223,21 @@ class Link:
     def _ask(self, call: Callable[[], Any]) -> Any:
         try:
             return call()
-        except (redis.ConnectionError, redis.TimeoutError) as error:
+        except _AWAY as error:
             raise AwayError(f"Redis does not answer: {error}") from error
         except redis.RedisError as error:
             raise StoreError(f"Redis refuses: {error}") from error
+
+
+def _client(address: RedisAddress) -> "redis.Redis | RedisCluster":
+    timeouts = {"socket_connect_timeout": _CONNECT_S, "socket_timeout": _ANSWER_S}
+    retry = Retry(ExponentialBackoff(cap=0.5, base=0.01), _TRIES)
+    if not address.cluster:
+        return redis.Redis.from_url(address.url, retry=retry, **timeouts)
+    try:
+        return RedisCluster.from_url(address.url, retry=retry, **timeouts)
+    except _AWAY as error:
+        raise AwayError(f"Redis Cluster does not answer: {error}") from error
 
 
 def patiently(call: Callable[[], T], patience_s: float) -> T:

@@ -26,6 +26,7 @@ CREATE TEMP TRIGGER crops_come AFTER INSERT ON main.sightings BEGIN
 CREATE TEMP TRIGGER crops_go AFTER DELETE ON main.sightings BEGIN
   INSERT OR IGNORE INTO touched_crops VALUES (OLD.image_sha256); END;
 """
+_CACHE_KB = 65_536  # at most; rows come in no order, and their indexes must not go to the file and back for each
 _EVENTS = {"INSERT": ("NEW",), "UPDATE": ("OLD", "NEW"), "DELETE": ("OLD",)}
 
 
@@ -208,6 +209,7 @@ def _capture(writer: sqlite3.Connection, taker: sqlite3.Connection, tables: Iter
     """Let `writer` alone run the schema's triggers, and note the rows it touches."""
     triggers = taker.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
     taker.execute("PRAGMA foreign_keys = OFF")
+    taker.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
     for name, _ in triggers:
         taker.execute(f"DROP TRIGGER {name}")
     writer.execute("PRAGMA recursive_triggers = ON")  # what REPLACE replaces counts as deleted

@@ -86,14 +86,13 @@ def decode(data: bytes) -> Row:
     (1, 'ä', b'\\n', None, 0.1)
     """
     line, _, blobs = data.partition(b"\n")
-    row, start = [], 0
-    for value in json.loads(line):
+    row = json.loads(line.decode())
+    start = 0
+    for number, value in enumerate(row):
         if isinstance(value, dict):
             end = start + value["bytes"]
-            row.append(blobs[start:end])
+            row[number] = blobs[start:end]
             start = end
-        else:
-            row.append(value)
     return tuple(row)
 
 
