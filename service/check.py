@@ -10,14 +10,14 @@ from service.gallery.errors import HomeError
 from service.gallery.home import is_held
 from service.gallery.sqlite.keys import list_keys
 from service.gallery.sqlite.reading import Reading
-from service.gallery.stores import look_into
+from service.gallery.stores import check_store, look_into
 from service.settings import Settings
 
 
 def faults(settings: Settings) -> list[str]:
     """One line for each thing that would keep the service from serving, or from serving anyone."""
     found: list[str] = []
-    for check in (_check_bundle, _check_home, _check_keys):
+    for check in (_check_store, _check_bundle, _check_home, _check_keys):
         found += _fault_of(check, settings)
     return list(dict.fromkeys(found))
 
@@ -33,6 +33,10 @@ def _fault_of(check: Callable[[Settings], None], settings: Settings) -> list[str
     except (ReidError, ValueError) as error:
         return [str(error)]
     return []
+
+
+def _check_store(settings: Settings) -> None:
+    check_store(settings.store_address)
 
 
 def _check_bundle(settings: Settings) -> None:

@@ -11,11 +11,12 @@ from service.admission import Admission
 from service.auth import embedding_route
 from service.metrics import Metrics
 from service.middleware import SafeAnswers, request_id_of
-from service.problems import QueueFullError, problem_of, problem_response
+from service.problems import BundleMissingError, QueueFullError, problem_of, problem_response
 
 _LOG = logging.getLogger(__name__)
 _SMALL_BODY_BYTES = 16 * 1024
 TOLD_AFTER_S = 1.0
+_MISSING_RETRY_S = 60  # somebody must bring it
 
 
 class Door:
@@ -35,7 +36,11 @@ class Door:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
         template = embedding_route(scope["method"], scope["path"]) if scope["type"] == "http" else None
-        admission = None if template is None else self._admission_of(template, scope["path"])
+        try:
+            admission = None if template is None else self._admission_of(template, scope["path"])
+        except BundleMissingError as error:
+            await _refuse(error, scope, receive, send)
+            return
         if template is None or admission is None:
             await self.app(scope, receive, send)
             return
@@ -73,8 +78,9 @@ def _holds_images(scope: Scope) -> bool:
     return not (small and headers.get(b"content-type", b"").startswith(b"application/json"))
 
 
-async def _refuse(error: QueueFullError, scope: Scope, receive: Receive, send: Send) -> None:
-    scope["state"]["request_id"] = request_id_of(scope)
-    answer = problem_response(problem_of(error), str(error), scope, retry_after_s=error.retry_after_s)
+async def _refuse(error: QueueFullError | BundleMissingError, scope: Scope, receive: Receive, send: Send) -> None:
+    scope.setdefault("state", {})["request_id"] = request_id_of(scope)
+    retry_after_s = error.retry_after_s if isinstance(error, QueueFullError) else _MISSING_RETRY_S
+    answer = problem_response(problem_of(error), str(error), scope, retry_after_s=retry_after_s)
     answer.raw_headers += SafeAnswers.RAW
     await answer(scope, receive, send)

@@ -23,6 +23,7 @@ from service.gallery.gallery import Gallery
 from service.gallery.records import Activation, Actor
 from service.gallery.sqlite.reading import Reading
 from service.metrics import Metrics
+from service.problems import BundleMissingError
 from service.settings import Settings
 
 T = TypeVar("T")
@@ -71,13 +72,12 @@ class Models:
 
     @property
     def current(self) -> Model:
-        """The one in force just now; raises BundleError where another service switched to one that is not here."""
+        """The one in force; raises BundleMissingError where another service switched to one that is not here."""
         while (model := self._loaded.get(bundle_id := self._gallery.bundle_id)) is None:
             # Switched between the two looks, or by another service over the same store.
             with self._changing:
                 if bundle_id == self._gallery.bundle_id and bundle_id not in self._loaded:
-                    self._load(bundle_id)
-                    self._retire()
+                    self._take_up(bundle_id)
         return model
 
     async def in_force(self, work: Callable[[Model], Awaitable[T]]) -> T:
@@ -110,6 +110,13 @@ class Models:
         """Finish what waits."""
         for model in self._loaded.values():
             model.queue.close()
+
+    def _take_up(self, bundle_id: str) -> None:
+        try:
+            self._load(bundle_id)
+        except BundleError as error:
+            raise BundleMissingError(f"another service over this gallery switched its model: {error}") from error
+        self._retire()
 
     def _load(self, bundle_id: str) -> Model:
         folder = embedding_folder(self._settings, bundle_id)

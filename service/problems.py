@@ -41,6 +41,10 @@ class QueueFullError(ReidError):
         self.retry_after_s = retry_after_s
 
 
+class BundleMissingError(ReidError):
+    """The bundle that another service put in force is not on this one's disk."""
+
+
 class DeadlineError(ReidError):
     """An answer that came too late, and was not waited for."""
 
@@ -112,6 +116,7 @@ PROBLEMS: dict[type[Exception], Problem] = {
     reid_errors.ClipFormatError: Problem(415, "clip_format", "Not an accepted video format"),
     reid_errors.ClipError: Problem(422, "clip", "The clip cannot be used"),
     gallery_errors.BundleChangedError: Problem(503, "bundle_changed", "The bundle was switched meanwhile"),
+    BundleMissingError: Problem(503, "bundle_missing", "The bundle in force is not here"),
     MediaTypeError: Problem(415, "unsupported_media_type", "Not a type that this route reads"),
     reid_errors.ImageFormatError: Problem(415, "image_format", "Not an accepted image format"),
     BodyTimeoutError: Problem(408, "body_timeout", "The body did not come"),

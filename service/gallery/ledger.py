@@ -244,7 +244,7 @@ class Ledger:
             self._published.notify_all()
 
     def _follow_others(self, reading: Reading, news: News) -> None:
-        """Let index and files follow what another service wrote into the same store; on the writer thread."""
+        """Let the index follow what another service wrote into the same store; on the writer thread."""
         if not self._is_loaded:
             return
         in_force = activations.current(reading)
@@ -254,8 +254,6 @@ class Ledger:
             self._active = anew
         if self._preparing is not None:
             self._preparing.append(news.removed)
-        if news.erases or news.everything:
-            self._follow_erasure(reading)
         with self._published:
             self._change = reading.change()
             self._published.notify_all()

@@ -55,6 +55,13 @@ def bundle_in_force(address: StoreAddress) -> str | None:
     return None if current is None else current.bundle_id
 
 
+def check_store(address: StoreAddress) -> None:
+    """Raise HomeError for a Redis that may lose what it acknowledged, StoreError for one that does not answer."""
+    if isinstance(address, RedisAddress):
+        with closing(Link(address)) as link:
+            link.check()
+
+
 @contextmanager
 def look_into(address: StoreAddress, *tables: str) -> Iterator[sqlite3.Connection | None]:
     """A store to read at least these tables of, None where there is none yet; makes nothing.

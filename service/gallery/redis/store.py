@@ -47,6 +47,8 @@ class RedisStore(Store):
     ) -> None:
         self.home_id = kept_text(home / "home-id", os.urandom(16).hex())
         self._news = follow
+        self._retire = retire
+        self._files_at: int | None = None  # the version that the files beside the copy followed to, where they lag
         self._lost = ""
         self._away = self._unheard = False
         self._next_look_s = self._contact_s = 0.0
@@ -125,6 +127,7 @@ class RedisStore(Store):
             if self._away:
                 self._durability = self._link.check()
             self._follow_others()
+            self._follow_with_files()
             if self._unheard or time.monotonic() - self._contact_s >= _BEAT_S:
                 self._beat()
             self._away = False
@@ -137,20 +140,27 @@ class RedisStore(Store):
 
     def _beat(self) -> None:
         now_s = time.monotonic()
-        self._link.beat(self._replica.store_id, self.home_id, self._replica.version)
+        followed = self._replica.version if self._files_at is None else self._files_at
+        self._link.beat(self._replica.store_id, self.home_id, followed)
         self._contact_s, self._unheard = now_s, False
 
     def _lose(self, error: ReidError) -> None:
         _LOG.critical("nothing is answered any more: %s", error)
         self._lost = str(error)
 
+    def _follow_with_files(self) -> None:
+        """Try again what an erasure by another service left to do here: until then its receipt waits for this one."""
+        if self._files_at is not None and not self._retire(Reading(self._connection)):
+            self._files_at, self._unheard = None, True
+
     def _follow_others(self) -> None:
+        before = self._replica.version
         news = self._replica.follow()
         if news is None:
             return
         if news.erases or news.everything:
             self._newest_erasure = self._replica.version
-            self._unheard = True
+            self._files_at = before if self._files_at is None else self._files_at
         try:
             self._news(Reading(self._connection), news)
         except ReidError as error:  # what is searched is not what is kept

@@ -66,6 +66,22 @@ def test_an_export_on_another_service_goes_with_the_person(replica, tmp_path):
     assert traces(tmp_path) == set()
 
 
+def test_it_is_pending_while_another_service_cannot_let_go_of_an_export(replica, tmp_path, monkeypatch):
+    monkeypatch.setattr("service.gallery.erasures.PATIENCE_S", 0.0)
+    one, other = replica("one"), replica("other")
+    enrol_ursula(one)
+    with other.archives.writing("job-2") as file:
+        file.write(crop("u").jpeg)
+    remove_all, tries = other.archives.remove_all, []
+    other.archives.remove_all = lambda: bool(tries.append("refused"))
+    assert one.erase_person(EVERYONE, NAME).pending == ("database",)
+    wait_until(lambda: len(tries) > 3)
+    assert one.erase_person(EVERYONE, NAME).value.completed_at is None
+    other.archives.remove_all = remove_all
+    wait_until(lambda: one.pending == ())
+    assert traces(tmp_path) == set()
+
+
 def test_it_is_pending_until_every_service_has_followed(server, replica, monkeypatch):
     monkeypatch.setattr("service.gallery.erasures.PATIENCE_S", 0.0)
     one, other = replica("one"), replica("other")

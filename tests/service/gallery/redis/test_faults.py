@@ -6,12 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from service.check import faults
 from service.gallery.errors import DamageError, HomeError, NotFoundError, StoreError
 from service.gallery.filters import Filter
 from service.gallery.records import Once
 from service.gallery.redis.address import RedisAddress
 from service.gallery.redis.errors import AwayError
 from service.gallery.redis.link import Changes, Link
+from service.settings import Settings
 from tests.redis_server import RedisServer
 from tests.service.gallery.conftest import EVERYONE, crop, fields, found, looking_like, wait_until
 
@@ -204,6 +206,15 @@ def test_a_redis_that_would_lose_what_it_holds_is_refused(server, replica, optio
         server.client.config_set(name, value)
     with pytest.raises(HomeError, match=message):
         replica("one")
+
+
+def test_a_check_finds_a_redis_that_would_lose_what_it_holds(server, tmp_path):
+    settings = Settings(home=tmp_path, store=server.address().url, auth="off")
+    assert faults(settings) == []
+    server.client.config_set("appendfsync", "no")
+    assert "appendfsync no" in " ".join(faults(settings))
+    server.kill()
+    assert "does not answer" in " ".join(faults(settings))
 
 
 def test_less_is_accepted_where_it_is_said_and_then_said_again(server, replica):
