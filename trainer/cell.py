@@ -9,9 +9,12 @@ import torch
 
 from trainer.bundling import Origin
 from trainer.distributed import World
-from trainer.loop import run
+from trainer.logs import write_epochs
+from trainer.loop import Outcome, run, run_unsaved
+from trainer.recipes.run import RunRecipe
 from trainer.study import Study
-from trainer.training import training_of
+from trainer.training import Training, training_of
+from trainer.trainings.actions import ActionTraining
 
 
 def run_cell(study: Study, cell: int, data: Path, folder: Path, device: torch.device) -> None:
@@ -21,12 +24,11 @@ def run_cell(study: Study, cell: int, data: Path, folder: Path, device: torch.de
     """
     recipe = study.cell_recipe(cell)
     place = folder / "runs" / f"cell-{cell:03d}"
-    training = training_of(recipe, data, device)
-    outcome = run(training.task, recipe, place, World(0, 1), resume=True)
-    figures: dict[str, Any] = {}
-    if outcome.verdict == "finished":
-        origin = Origin(licence="not stated", command=f"reid-trainer study {study.name}")
-        figures = training.bundle(place / "bundle", outcome, origin).metrics
+    training = training_of(recipe, data, device, folder / "features")
+    if isinstance(training, ActionTraining):
+        outcome, figures = _on_features(training, recipe, place)
+    else:
+        outcome, figures = _as_a_bundle(training, study, recipe, place)
     _write(
         cell_file(folder, cell),
         {
@@ -38,6 +40,22 @@ def run_cell(study: Study, cell: int, data: Path, folder: Path, device: torch.de
             **figures,
         },
     )
+
+
+def _as_a_bundle(training: Training, study: Study, recipe: RunRecipe, place: Path) -> tuple[Outcome, dict[str, Any]]:
+    outcome = run(training.task, recipe, place, World(0, 1), resume=True)
+    if outcome.verdict != "finished":
+        return outcome, {}
+    origin = Origin(licence="not stated", command=f"reid-trainer study {study.name}")
+    return outcome, training.bundle(place / "bundle", outcome, origin).metrics
+
+
+def _on_features(training: ActionTraining, recipe: RunRecipe, place: Path) -> tuple[Outcome, dict[str, Any]]:
+    """A head over features that are kept: trained in seconds, and judged without looking at any clip again."""
+    outcome, epochs = run_unsaved(training.task, recipe)
+    place.mkdir(parents=True, exist_ok=True)
+    write_epochs(place, epochs)
+    return outcome, training.figures() if outcome.verdict == "finished" else {}
 
 
 def cell_file(folder: Path, cell: int) -> Path:

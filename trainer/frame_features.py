@@ -1,5 +1,9 @@
-"""What a frozen frame network sees in clips, computed once."""
+"""What a frozen frame network sees in clips, computed once; kept in a folder where there is one."""
 
+import dataclasses
+import functools
+import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -7,41 +11,87 @@ from pathlib import Path
 import torch
 
 from reid.clips import Clip, ClipDecoder
-from reid.clips.preprocess import ClipPreprocess, windows
+from reid.clips.preprocess import windows
 from reid.errors import ClipError, DatasetError
 from reid.networks.action import ActionNetwork
 from reid.predictors.frame_vectors import FRAMES_AT_ONCE, FrameVectors, pixels_of
 from reid.threads import available_processors
+from trainer.bundling import data_sha256
+from trainer.initial_weights import load_frame_weights
 from trainer.progress import mapped
+from trainer.recipes.actions import ActionRecipe
+
+
+def start_network(recipe: ActionRecipe, num_labels: int = 2) -> ActionNetwork:
+    """The network before it learns: the frames' part from the recipe's weights, the rest from its seed."""
+    torch.manual_seed(recipe.seed)
+    network = ActionNetwork(recipe.network(num_labels))
+    load_frame_weights(network.frames, recipe.backbone, recipe.initial_weights)
+    return network
 
 
 def head_inputs(
-    network: ActionNetwork, clips: Sequence[Path], preprocess: ClipPreprocess, device: torch.device
+    recipe: ActionRecipe, clips: Sequence[Path], device: torch.device, store: Path | None = None
 ) -> torch.Tensor:
     """What the head needs of each clip, (N, …): mean statistics where they have no weights, else maps in float16.
 
-    Raises :class:`DatasetError` that names a clip which does not decode.
+    With a folder `store`, read from there if they were computed before, of the same clips in the same way; whoever
+    computes them keeps them. Raises :class:`DatasetError` that names a clip which does not decode.
     """
-    frames = FrameVectors(network, preprocess, device)
-    learns = network.arguments.head == "probabilities"
+    if store is None:
+        return _computed(recipe, clips, device)
+    file = store / f"{_key(recipe, tuple(clips))}.pt"
+    if not file.exists():
+        store.mkdir(parents=True, exist_ok=True)
+        temporary = file.with_suffix(".new")
+        torch.save(_computed(recipe, clips, device), temporary)
+        temporary.replace(file)
+    inputs: torch.Tensor = torch.load(file, weights_only=True, mmap=True)
+    return inputs
+
+
+def _key(recipe: ActionRecipe, clips: tuple[Path, ...]) -> str:
+    """Of everything that the features depend on."""
+    weights = Path(recipe.initial_weights)
+    told = {
+        "network": [recipe.backbone, recipe.activation, recipe.head],
+        "initial_weights": data_sha256([weights]) if weights.is_file() else recipe.initial_weights,
+        "seed": recipe.seed if recipe.initial_weights == "none" else None,
+        "preprocess": dataclasses.asdict(recipe.preprocess),
+        "clips": _digest(clips),
+    }
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+@functools.lru_cache(maxsize=1)  # a study asks for each of its cells
+def _digest(clips: tuple[Path, ...]) -> str:
+    return data_sha256(clips)
+
+
+def _computed(recipe: ActionRecipe, clips: Sequence[Path], device: torch.device) -> torch.Tensor:
+    network = start_network(recipe)
+    frames = FrameVectors(network, recipe.preprocess, device)
 
     def inputs(clip: Clip) -> torch.Tensor:
         (rows,) = windows(clip)
-        if learns:
+        if recipe.learns_on_maps:
             return torch.cat(
                 [frames.maps(part).half().cpu() for part in torch.split(pixels_of(clip)[rows], FRAMES_AT_ONCE)]
             )
         return network.head.statistics(frames.of(pixels_of(clip))[rows][None])[0].cpu()
 
-    decoder = preprocess.decoder()
+    decoder = recipe.preprocess.decoder()
     try:
-        return torch.stack(mapped(inputs, _decoded(decoder, clips), len(clips), "the frames' features"))
+        return torch.stack(mapped(inputs, decoded(decoder, clips), len(clips), "the frames' features"))
     finally:
         decoder.close()
 
 
-def _decoded(decoder: ClipDecoder, clips: Sequence[Path]) -> Iterator[Clip]:
-    """Clips in order, decoded by all processors while the network works."""
+def decoded(decoder: ClipDecoder, clips: Sequence[Path]) -> Iterator[Clip]:
+    """Clips in order, a few decoded ahead by all processors while the network works.
+
+    Raises :class:`DatasetError` that names a clip which does not decode.
+    """
 
     def decode(path: Path) -> Clip:
         try:
@@ -49,5 +99,7 @@ def _decoded(decoder: ClipDecoder, clips: Sequence[Path]) -> Iterator[Clip]:
         except (OSError, ClipError) as error:
             raise DatasetError(f"{path}: {error}") from error
 
+    ahead = 4 * available_processors()  # not all: frames are large, and a network may be slower than decoding
     with ThreadPoolExecutor(available_processors()) as pool:
-        yield from pool.map(decode, clips)
+        for start in range(0, len(clips), ahead):
+            yield from pool.map(decode, clips[start : start + ahead])

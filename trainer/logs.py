@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -36,7 +37,7 @@ class EpochLog:
         A picture takes longer than a short epoch: one is drawn only when the last is `_REDRAW_S` old.
         """
         (self.folder / "recipe.json").write_text(json.dumps(self.recipe, indent=1) + "\n")
-        (self.folder / "log.jsonl").write_text("".join(json.dumps(figures) + "\n" for figures in self.epochs))
+        write_epochs(self.folder, self.epochs)
         with (self.folder / "curves.csv").open("w", newline="") as file:
             table = csv.DictWriter(file, list(self.epochs[-1]))
             table.writeheader()
@@ -52,6 +53,11 @@ class EpochLog:
         if self.epochs:
             draw_curves(self.folder / "curves.png", self.epochs, self.recipe["name"])
             self._drawn_at = time.monotonic()
+
+
+def write_epochs(folder: Path, epochs: Sequence[dict[str, float]]) -> None:
+    """Write `log.jsonl`: one line an epoch."""
+    (folder / "log.jsonl").write_text("".join(json.dumps(figures) + "\n" for figures in epochs))
 
 
 class Progress:

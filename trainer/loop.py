@@ -100,8 +100,17 @@ def run(task: Task, recipe: RunRecipe, folder: Path, world: World, *, resume: bo
     return outcome
 
 
+def run_unsaved(task: Task, recipe: RunRecipe) -> tuple[Outcome, list[dict[str, float]]]:
+    """Train to the last epoch and write nothing: the outcome, and every epoch's figures.
+
+    For runs of seconds, which to begin again costs less than to keep.
+    """
+    started = _Run(task, recipe, None, World(0, 1))
+    return started.to_the_end(), started.log.epochs
+
+
 class _Run:
-    def __init__(self, task: Task, recipe: RunRecipe, checkpoint: Path, world: World) -> None:
+    def __init__(self, task: Task, recipe: RunRecipe, checkpoint: Path | None, world: World) -> None:
         self.task, self.recipe, self.checkpoint, self.world = task, recipe, checkpoint, world
         self.recipe_json = json.loads(json.dumps(dataclasses.asdict(recipe)))
         self.optimiser = _optimiser(recipe, task.parameter_groups())
@@ -111,11 +120,11 @@ class _Run:
         self.weight_norms: list[float] = []
         self.first_loss: float | None = None
         self.best: dict[str, Any] | None = None  # epoch, loss and weights of the lowest validation loss so far
-        self.log = EpochLog(checkpoint.parent, self.recipe_json)
+        self.log = EpochLog(Path() if checkpoint is None else checkpoint.parent, self.recipe_json)
         self.seconds_before = 0.0
         self.started = time.monotonic()
-        if checkpoint.exists():
-            self._restore()
+        if checkpoint is not None and checkpoint.exists():
+            self._restore(checkpoint)
         self.parallel = world.wrap(task.model, task.device)
 
     @property
@@ -124,7 +133,7 @@ class _Run:
         return self.task.model if self.average is None else self.average.module
 
     def to_the_end(self) -> Outcome:
-        with Progress(self.recipe.epochs, shown=self.world.leads) as progress:
+        with Progress(self.recipe.epochs, shown=self.world.leads and self.checkpoint is not None) as progress:
             while len(self.log.epochs) < self.recipe.epochs and not self._out_of_patience():
                 epoch = len(self.log.epochs)
                 figures, wrong_step = self._train_epoch(epoch, progress)
@@ -134,8 +143,8 @@ class _Run:
                 figures |= self.task.validate(self.judged, epoch) if self.world.leads else {}
                 self.log.append({"epoch": epoch + 1, "seconds": round(self._seconds(), 1), **figures})
                 self._keep_best(figures)
-                if self.world.leads:
-                    self._save()
+                if self.world.leads and self.checkpoint is not None:
+                    self._save(self.checkpoint)
                     self.log.write()
         self.task.model.load_state_dict(self.judged.state_dict() if self.best is None else self.best["model"])
         return self._outcome("finished", self.log.epochs[-1]["loss"])
@@ -211,7 +220,7 @@ class _Run:
     def _seconds(self) -> float:
         return self.seconds_before + time.monotonic() - self.started
 
-    def _save(self) -> None:
+    def _save(self, checkpoint: Path) -> None:
         state = {
             "recipe": self.recipe_json,
             "epochs": self.log.epochs,
@@ -224,10 +233,10 @@ class _Run:
             "optimiser": self.optimiser.state_dict(),
             "scaler": self.scaler.state_dict(),
         }
-        save_checkpoint(self.checkpoint, state)
+        save_checkpoint(checkpoint, state)
 
-    def _restore(self) -> None:
-        state = load_checkpoint(self.checkpoint, self.recipe_json)
+    def _restore(self, checkpoint: Path) -> None:
+        state = load_checkpoint(checkpoint, self.recipe_json)
         self.task.model.load_state_dict(state["model"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])

@@ -91,7 +91,50 @@ REGULARISATION = Study(
     ],
     repeats=("fold", "seed"),
 )
-STUDIES = {study.name: study for study in (LEARNING_RATE, BATCH_SIZE, BATCH_SIZE_WITH_RATE, REGULARISATION)}
+# The action paper's two tables: functions inside the frozen network, its own one first; losses of probabilities. Each
+# seed has a fold of its own, so that five of them judge every clip once.
+_ACTIVATIONS = ("swish", "hard_swish", "mish", "gelu", "celu_half")
+_LOSSES = (
+    "sparse_categorical_cross_entropy",
+    "categorical_cross_entropy",
+    "categorical_focal",
+    "categorical_hinge",
+    "kl_divergence",
+)
+
+
+def _activations_and_losses(activations: Sequence[str]) -> list[dict[str, Any]]:
+    rows = [{"activation": name} for name in activations]
+    rows += [{"head": "probabilities", "loss": loss} for loss in _LOSSES]
+    return [{**row, "fold": number, "seed": number} for number in range(5) for row in rows]
+
+
+ACTIVATIONS_LOSSES_HMDB51 = Study(
+    "activations-losses-hmdb51",
+    "paper-actions",
+    points=_activations_and_losses(_ACTIVATIONS),
+    fixed={"grouping": "hmdb51"},
+    repeats=("fold", "seed"),
+)
+# The same on a network whose weights an installed package holds, and which was trained with ReLU6.
+ACTIVATIONS_LOSSES = Study(
+    "activations-losses",
+    "paper-actions",
+    points=_activations_and_losses(("relu6", *_ACTIVATIONS)),
+    fixed={"backbone": "tf_efficientnet_lite0", "initial_weights": "package", "grouping": "ranges"},
+    repeats=("fold", "seed"),
+)
+STUDIES = {
+    study.name: study
+    for study in (
+        LEARNING_RATE,
+        BATCH_SIZE,
+        BATCH_SIZE_WITH_RATE,
+        REGULARISATION,
+        ACTIVATIONS_LOSSES,
+        ACTIVATIONS_LOSSES_HMDB51,
+    )
+}
 
 # What fits the paper's studies to two processor cores; a study run so is labelled `-scaled` wherever it appears.
 # From random weights it learns nothing that a rate could spoil: name initial weights (`--set initial_weights=BUNDLE`).

@@ -33,8 +33,11 @@ class Training(Protocol):
         ...
 
 
-def training_of(recipe: RunRecipe, data: Path, device: torch.device) -> Training:
-    """Read the data that the recipe's kind wants. Raises :class:`~reid.errors.ReidError` for what cannot be trained."""
+def training_of(recipe: RunRecipe, data: Path, device: torch.device, features: Path | None = None) -> Training:
+    """Read the data that the recipe's kind wants; what a frozen network sees is kept in the folder `features`.
+
+    Raises :class:`~reid.errors.ReidError` for what cannot be trained.
+    """
     match recipe:
         case ReidRecipe():
             return ReidTraining(recipe, read_training_data(data), device)
@@ -42,6 +45,6 @@ def training_of(recipe: RunRecipe, data: Path, device: torch.device) -> Training
             return ClassifierTraining(recipe, read_classes(data), data.resolve().stem, device)
         case ActionRecipe():
             clips = read_videos(data, Grouping(recipe.grouping))
-            return ActionTraining(recipe, clips, data.resolve().name, device)
+            return ActionTraining(recipe, clips, data.resolve().name, device, features)
         case _:
             raise AssertionError(f"no training for {type(recipe).__name__}")

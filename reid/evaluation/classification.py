@@ -125,8 +125,10 @@ def cross_entropy(truth: Labels, scores: NDArray[np.float32]) -> float:
     return float(-np.log(np.maximum(true, 1e-7)).mean())
 
 
-def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
+def wilson_interval(successes: float, trials: float) -> tuple[float, float]:
     """95 % interval of a share (Wilson 1927): right at 0 and 1 too, where the usual one has no width.
+
+    Counts may be means of several.
 
     >>> low, high = wilson_interval(95, 100)
     >>> round(low, 3), round(high, 3)

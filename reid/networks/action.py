@@ -16,7 +16,9 @@ from reid.networks.activations import ACTIVATIONS
 from reid.networks.flow import NUM_FIGURES, motion_figures
 
 GREY = "grey_frames"
-BACKBONES = ("efficientnet_b0", "tf_efficientnet_lite0", GREY)
+BACKBONES = {"efficientnet_b0": 1280, "tf_efficientnet_lite0": 1280, GREY: 1}
+"""Image networks, and how many features F they have at each location."""
+
 HEADS = ("locations", "probabilities", "motion", "flow")
 
 
@@ -39,7 +41,7 @@ class ActionArguments:
     def __post_init__(self) -> None:
         """Raise ``ValueError`` on a name or number that makes no network."""
         if self.backbone not in BACKBONES:
-            raise ValueError(f"expected a backbone of {BACKBONES}, got {self.backbone!r}")
+            raise ValueError(f"expected a backbone of {tuple(BACKBONES)}, got {self.backbone!r}")
         if self.head not in HEADS:
             raise ValueError(f"expected a head of {HEADS}, got {self.head!r}")
         if self.activation and self.activation not in ACTIVATIONS:
@@ -59,7 +61,7 @@ class ActionNetwork(nn.Module):
         super().__init__()
         self.arguments = arguments
         self.frames = frame_network(arguments)
-        self.head = head_of(arguments, num_features(self.frames))
+        self.head = head_of(arguments, BACKBONES[arguments.backbone])
 
     def forward(self, windows: torch.Tensor) -> torch.Tensor:
         """(B, T, 3, H, W) → (B, num_labels)."""
@@ -84,13 +86,6 @@ def frame_maps(network: nn.Module, images: torch.Tensor) -> torch.Tensor:
     """(N, 3, H, W) → maps (N, F, h, w) of a :func:`frame_network`."""
     maps: torch.Tensor = network.forward_features(images)  # type: ignore[operator] # timm's, and timm ships no types
     return maps
-
-
-def num_features(network: nn.Module) -> int:
-    """F of a :func:`frame_network`."""
-    size = network.num_features
-    assert isinstance(size, int)
-    return size
 
 
 class Head(nn.Module, ABC):
@@ -164,8 +159,10 @@ class ProbabilitiesHead(LocationsHead):
 
     def vectors(self, maps: torch.Tensor) -> torch.Tensor:
         """Mean probabilities over the locations, (N, L)."""
-        at_locations: torch.Tensor = self.linear(self.dropout(maps.float().permute(0, 2, 3, 1)))
-        return at_locations.softmax(dim=-1).mean(dim=(1, 2))
+        # As a product with the maps as they lie: a linear layer would first copy all of them, locations first.
+        at_locations = self.linear.weight @ self.dropout(maps.float()).flatten(2) + self.linear.bias[:, None]
+        shares: torch.Tensor = at_locations.softmax(dim=1).mean(dim=2)
+        return shares
 
     def logits(self, mean: torch.Tensor) -> torch.Tensor:
         """(B, L) probabilities → their logarithm, of at least 1e-7."""
@@ -245,8 +242,6 @@ class GreyFrames(nn.Module):
 
     The frames must be normalised with mean 0 and deviation 1: what comes in is in [0, 1].
     """
-
-    num_features = 1
 
     def forward_features(self, images: torch.Tensor) -> torch.Tensor:
         """(N, 3, H, W) → (N, 1, H, W), by the weights of ITU-R BT.601."""

@@ -5,6 +5,7 @@ all of them are drawn by `reid-trainer explain activations`.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -46,6 +47,7 @@ class RadialBasis(nn.Module):
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "celu": nn.CELU,
+    "celu_half": partial(nn.CELU, alpha=0.5),
     "elu": nn.ELU,
     "gelu": nn.GELU,
     "hard_swish": nn.Hardswish,

@@ -19,6 +19,7 @@ def sigmoid(x: float) -> float:
 
 CLOSED_FORMS = {
     "celu": lambda x: max(0, x) + min(0, math.expm1(x)),
+    "celu_half": lambda x: max(0, x) + min(0, math.expm1(x / 0.5) / 2),
     "elu": lambda x: x if x > 0 else math.expm1(x),
     "gelu": lambda x: x * (1 + math.erf(x / SQRT2)) / 2,
     "hard_swish": lambda x: x * min(max(x + 3, 0), 6) / 6,

@@ -1,8 +1,11 @@
+import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from reid.bundle import read_bundle
 from reid.datasets.videos import Grouping, read_videos, recording_of
@@ -11,6 +14,11 @@ from reid.kinds import ACTION
 from reid.predictors import ActionRecognizer
 from tests.clips.corpus import clip
 from tests.trainer.test_cli import invoke
+from trainer.cell import read_cells
+from trainer.frame_features import head_inputs
+from trainer.published import published
+from trainer.recipes.actions import ACTIONS_PAPER
+from trainer.study import ACTIVATIONS_LOSSES, ACTIVATIONS_LOSSES_HMDB51
 
 FLAGS = [
     part
@@ -105,3 +113,63 @@ def test_real_folders_are_read_and_grouped(datasets: Path) -> None:
     assert len(ucf.paths) == 21
     with pytest.raises(DatasetError, match="expected folders of at least 2 labels"):
         read_videos(datasets / "hmdb51", Grouping.HMDB51)
+
+
+def run_study(tmp_path: Path, clips: Path, *points: dict[str, Any], **fixed: object) -> list[dict[str, Any]]:
+    """The cells of a study of the paper's recipe, on a network of random weights and small frames."""
+    small = {"backbone": "tf_efficientnet_lite0", "initial_weights": "none", "size_px": 32, "num_frames": 3}
+    study = {"name": "mine", "recipe": "paper-actions", "points": points, "fixed": {**small, "epochs": 3, **fixed}}
+    file = tmp_path / "mine.json"
+    file.write_text(json.dumps(study))
+    result = invoke("study", file, "--data", clips, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    return read_cells(tmp_path / "out")
+
+
+def test_the_three_entropies_give_one_answer(clips: Path, tmp_path: Path) -> None:
+    """On one-hot labels they are one function: what a study finds between them is the noise of a single run."""
+    names = ("sparse_categorical_cross_entropy", "categorical_cross_entropy", "kl_divergence", "categorical_focal")
+    points = [{"head": "probabilities", "loss": name} for name in names]
+    *entropies, focal = run_study(tmp_path, clips, *points)
+    for figure in ("final_loss", "own_loss", "loss", "accuracy"):
+        assert [cell[figure] for cell in entropies] == pytest.approx([entropies[0][figure]] * 3, rel=1e-4), figure
+    assert abs(entropies[0]["loss"] - focal["loss"]) > 1e-3
+    assert len(list((tmp_path / "out" / "features").iterdir())) == 1
+
+
+@pytest.mark.parametrize("head", ["locations", "probabilities"])
+def test_a_cell_is_judged_on_features_as_its_bundle_would_be(clips: Path, tmp_path: Path, head: str) -> None:
+    (cell,) = run_study(tmp_path, clips, {"head": head}, learning_rate=0.1)
+    flags = [f"{name}={value}" for name, value in {**cell["fixed"], "head": head}.items()]
+    arguments = [part for flag in flags for part in ("--set", flag)]
+    assert invoke("train", "paper-actions", "--data", clips, "--out", tmp_path / "run", *arguments).exit_code == 0
+    metrics = read_bundle(tmp_path / "run" / "bundle", ACTION).metrics
+    for figure in ("confusion", "split_sha256", "protocol", "num_files"):
+        assert cell[figure] == metrics[figure]
+    assert cell["loss"] == pytest.approx(metrics["loss"], rel=1e-2)  # the bundle's weights are in half precision
+
+
+def test_features_are_computed_anew_for_other_clips_and_other_networks(clips: Path, tmp_path: Path) -> None:
+    recipe = dataclasses.replace(
+        ACTIONS_PAPER, backbone="tf_efficientnet_lite0", initial_weights="none", size_px=32, num_frames=2
+    )
+    store, cpu = tmp_path / "features", torch.device("cpu")
+    paths = sorted(clips.rglob("*.mp4"))[:3]
+    first = head_inputs(recipe, paths, cpu, store)
+    assert torch.equal(first, head_inputs(recipe, paths, cpu))
+    for changed in ({"activation": "mish"}, {"num_frames": 3}, {"head": "probabilities"}, {"seed": 1}):
+        other = head_inputs(dataclasses.replace(recipe, **changed), paths, cpu, store)
+        assert other.shape != first.shape or not torch.equal(other, first), changed
+    swapped = tmp_path / paths[0].name
+    swapped.write_bytes(paths[2].read_bytes())
+    assert torch.equal(head_inputs(recipe, [swapped, *paths[1:]], cpu, store)[0], first[2])
+    assert len(list(store.iterdir())) == 6
+
+
+def test_the_activation_study_holds_the_papers_rows() -> None:
+    points = ACTIVATIONS_LOSSES_HMDB51.cells()[:10]
+    reported = [published(ACTIVATIONS_LOSSES_HMDB51.name, point)["accuracy"] for point in points]
+    assert reported == pytest.approx([0.95, 0.91, 0.87, 0.31, 0.63, 0.89, 0.79, 0.88, 0.85, 0.86])
+    assert published(ACTIVATIONS_LOSSES.name, ACTIVATIONS_LOSSES.cells()[0]) == {}  # ReLU6 is not the paper's
+    recipe = ACTIVATIONS_LOSSES_HMDB51.cell_recipe(0)
+    assert (recipe.backbone, recipe.batch_size, recipe.epochs, recipe.learning_rate) == ("efficientnet_b0", 0, 15, 1e-3)

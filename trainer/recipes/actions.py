@@ -8,19 +8,25 @@ from reid.clips.sampling import Policy
 from reid.datasets.videos import Grouping
 from reid.networks.action import BACKBONES, GREY, HEADS, ActionArguments
 from reid.networks.activations import ACTIVATIONS
+from trainer.losses.probabilities import PROBABILITY_LOSSES
 from trainer.recipes.split import SplitRecipe
 
 
 @dataclass(frozen=True)
 class ActionRecipe(SplitRecipe):
-    """One way to train a head over a frozen frame network, whose features of a clip are computed once."""
+    """One way to train a head over a frozen frame network, whose features of a clip are computed once.
+
+    A `batch_size` of 0 is all clips that are trained on. The `loss` is of logits (`cross_entropy`) or, by its name in
+    :data:`~trainer.losses.probabilities.PROBABILITY_LOSSES`, of probabilities.
+    """
 
     backbone: str = "efficientnet_b0"
     activation: str = ""  # in place of the frame network's own, gates kept
     initial_weights: str = "imagenet"  # `imagenet` (timm, downloaded), `package` (an installed one), or a .pth file
     head: str = "locations"
     dropout: float = 0.0
-    label_smoothing: float = 0.0
+    loss: str = "cross_entropy"
+    label_smoothing: float = 0.0  # of cross_entropy alone
     policy: str = "middle"
     num_frames: int = 40
     rate_hz: float = 0.0  # 0: every frame
@@ -31,11 +37,14 @@ class ActionRecipe(SplitRecipe):
     def expectations(self) -> dict[str, bool]:
         """The split's, and those of network and clips."""
         return super().expectations() | {
+            "batch_size": self.batch_size >= 0,
             "backbone": self.backbone in BACKBONES,
             "activation": not self.activation or self.activation in ACTIVATIONS,
             "head": self.head in HEADS,
             "dropout": 0 <= self.dropout < 1,
-            "label_smoothing": 0 <= self.label_smoothing < 1,
+            "loss": self.loss in ("cross_entropy", *PROBABILITY_LOSSES),
+            "label_smoothing": 0 <= self.label_smoothing < 1
+            and (not self.label_smoothing or self.loss == "cross_entropy"),
             "policy": self.policy in [policy.value for policy in Policy],
             "num_frames": self.num_frames >= 1,
             "rate_hz": self.rate_hz >= 0,
@@ -50,6 +59,11 @@ class ActionRecipe(SplitRecipe):
         return ActionArguments(self.backbone, num_labels, self.head, self.activation, self.dropout)
 
     @property
+    def learns_on_maps(self) -> bool:
+        """Whether the head has weights before it takes means, so that no mean can be kept of a clip."""
+        return self.head == "probabilities"
+
+    @property
     def preprocess(self) -> ClipPreprocess:
         """Frames and their size."""
         scale = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)} if self.backbone == GREY else {}
@@ -57,11 +71,12 @@ class ActionRecipe(SplitRecipe):
         return ClipPreprocess(size, size, self.policy, self.num_frames, self.rate_hz, self.fit, **scale)
 
 
-# The action paper's settings, on HMDB51's folders: 60 / 20 / 20 %, recordings on both sides as there.
+# The action paper's settings, on HMDB51's folders: 60 / 20 / 20 %, recordings on both sides and each part one batch, as
+# there.
 ACTIONS_PAPER = ActionRecipe(
     name="paper-actions",
     validation_folds=1,
-    batch_size=32,
+    batch_size=0,
     optimiser="adam",
     learning_rate=1e-3,
     weight_decay=0.0,

@@ -2,6 +2,7 @@
 
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -20,11 +21,34 @@ from trainer.tasks.actions import ActionTask
 class ActionTraining:
     """A :class:`~trainer.training.Training` of an action recogniser; `domain` is what to call the clips."""
 
-    def __init__(self, recipe: ActionRecipe, clips: LabelledFiles, domain: str, device: torch.device) -> None:
-        """Raise :class:`~reid.errors.DatasetError` for clips that cannot be split or decoded."""
+    def __init__(
+        self,
+        recipe: ActionRecipe,
+        clips: LabelledFiles,
+        domain: str,
+        device: torch.device,
+        features: Path | None = None,
+    ) -> None:
+        """Features are kept in the folder `features` where there is one.
+
+        Raise :class:`~reid.errors.DatasetError` for clips that cannot be split or decoded.
+        """
         self.recipe, self.clips, self.domain, self.device = recipe, clips, domain, device
         self.parts = parts_of(clips, recipe)
-        self.task = ActionTask(clips, self.parts, recipe, device)
+        self.task = ActionTask(clips, self.parts, recipe, device, features)
+
+    def figures(self) -> dict[str, Any]:
+        """What the bundle's metrics would be, from the features there are: no clip is looked at again.
+
+        `own_loss` is the recipe's own, of the test part.
+        """
+        test, task = self.parts.test, self.task
+        logits = task.logits(task.model, test)
+        scores = logits.softmax(dim=1).numpy()
+        protocol = test_protocol(self.clips, self.recipe)
+        judged = Classification(self.clips.labels[test], scores, self.clips.label_names, protocol)
+        own_loss = task.loss((logits,), (task.labels[test],)).item()
+        return judged.figures() | self._more | {"own_loss": own_loss}
 
     def bundle(self, folder: Path, outcome: Outcome, origin: Origin) -> ActionBundle:
         """Write the bundle to `folder` and return it; `confusion.png` lies beside it."""
@@ -37,10 +61,14 @@ class ActionTraining:
             self._judged,
             what=f"{recipe.backbone} on {recipe.num_frames} frames ({recipe.policy}) of {recipe.size_px} × "
             f"{recipe.size_px} px, head `{recipe.head}`.",
-            more={"domain": self.domain, "split_sha256": self.parts.sha256},
+            more=self._more,
             outcome=outcome,
             origin=origin,
         )
+
+    @property
+    def _more(self) -> dict[str, Any]:
+        return {"domain": self.domain, "split_sha256": self.parts.sha256}
 
     def _judged(self, draft: Path) -> Classification:
         with closing(ActionRecognizer.load(draft, str(self.device))) as recognizer:
