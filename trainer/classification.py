@@ -113,8 +113,7 @@ def judged_part(bundle: Bundle[Any, Any], recipe: SplitRecipe, files: LabelledFi
 
 def test_protocol(files: LabelledFiles, recipe: SplitRecipe) -> str:
     """The words for the recipe's test part."""
-    how = "no group on both sides" if files.groups is not None else "random within labels"
-    return f"fold {recipe.fold + 1} of {recipe.folds}, {how}"
+    return recipe.protocol(grouped=files.groups is not None)
 
 
 def _batches(images: Iterator[Image.Image]) -> Iterator[list[Image.Image]]:

@@ -15,6 +15,7 @@ from trainer.commands.export import export
 from trainer.commands.lr_range import lr_range
 from trainer.commands.study import study, worker
 from trainer.commands.train import train
+from trainer.commands.validate import validate
 
 app = typer.Typer(
     name="reid-trainer",
@@ -45,7 +46,7 @@ app = typer.Typer(
     """,
 )
 
-for command in (train, evaluate, embed, export, compare, calibrate, study, worker, explain):
+for command in (train, validate, evaluate, embed, export, compare, calibrate, study, worker, explain):
     app.command()(command)
 app.command("lr-range")(lr_range)
 

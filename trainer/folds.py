@@ -8,8 +8,12 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from reid.datasets.classes import LabelledFiles
+from reid.datasets.hmdb51 import TEST, TRAIN, official_parts
 from reid.errors import DatasetError
+from trainer.recipes.actions import ActionRecipe
 from trainer.recipes.split import SplitRecipe
+
+_Rows = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]  # train, validation, test
 
 
 @dataclass(frozen=True)
@@ -24,14 +28,28 @@ class Parts:
 
 def parts_of(images: LabelledFiles, recipe: SplitRecipe) -> Parts:
     """The recipe's parts. Raises :class:`DatasetError` when a label, or a group, is too rare to be split so."""
+    train, validation, test = _official(images, recipe) or _folded(images, recipe)
+    if unlearnt := sorted({images.label_names[label] for label in images.labels} - _names(images, train)):
+        raise DatasetError(f"expected images of every label to train on, got none of {unlearnt}: too few groups")
+    return Parts(train, validation, test, _digest(images, (train, validation, test)))
+
+
+def _official(images: LabelledFiles, recipe: SplitRecipe) -> _Rows | None:
+    """HMDB51's own parts, where the recipe asks for them; it holds nothing back to watch."""
+    if not isinstance(recipe, ActionRecipe) or not recipe.official_split:
+        return None
+    part_of = official_parts(images.paths, recipe.official_split)
+    train, test = (np.flatnonzero(part_of == part) for part in (TRAIN, TEST))
+    if not len(test):
+        raise DatasetError(f"expected clips to test on in the official split {recipe.official_split}, got none")
+    return train, _joined([]), test
+
+
+def _folded(images: LabelledFiles, recipe: SplitRecipe) -> _Rows:
     _check_labels(images, recipe.folds)
     folds = _folds(images, recipe)
     later = [folds[(recipe.fold + step) % recipe.folds] for step in range(recipe.folds)]
-    validation = _joined(later[1 : 1 + recipe.validation_folds])
-    train = _joined(later[1 + recipe.validation_folds :])
-    if unlearnt := sorted({images.label_names[label] for label in images.labels} - _names(images, train)):
-        raise DatasetError(f"expected images of every label to train on, got none of {unlearnt}: too few groups")
-    return Parts(train, validation, later[0], _digest(images, (train, validation, later[0])))
+    return _joined(later[1 + recipe.validation_folds :]), _joined(later[1 : 1 + recipe.validation_folds]), later[0]
 
 
 def _folds(images: LabelledFiles, recipe: SplitRecipe) -> list[NDArray[np.int64]]:

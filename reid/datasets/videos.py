@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from reid.datasets.classes import LabelledFiles
+from reid.datasets.clip_manifest import read_manifest
+from reid.datasets.hmdb51 import SPLITS
 from reid.errors import DatasetError
 
 SUFFIXES = (".avi", ".mp4", ".mkv", ".webm", ".mov")
@@ -27,17 +29,36 @@ class Grouping(StrEnum):
     UCF101 = "ucf101"
 
 
-def read_videos(root: Path, grouping: Grouping) -> LabelledFiles:
-    """Read a folder per label. Raises :class:`DatasetError` that names what does not fit."""
+def read_videos(data: Path, grouping: Grouping) -> LabelledFiles:
+    """Read a folder per label, or what of it a manifest (`.csv`) does not leave out.
+
+    Raises :class:`DatasetError` that names what does not fit.
+    """
+    if data.suffix.lower() == ".csv":
+        rows = read_manifest(data)
+    else:
+        rows = [(path, path.parent.name) for path in files_of(data)]
+        if odd := [path for path, _ in rows if path.suffix.lower() not in SUFFIXES]:
+            raise DatasetError(f"{odd[0]}: expected a clip ({', '.join(SUFFIXES)})")
+    names = tuple(sorted({label for _, label in rows}))
+    if len(names) < 2:
+        raise DatasetError(f"{data}: expected clips of at least 2 labels, got {list(names)}")
+    clips = [path for path, _ in rows]
+    labels = np.array([names.index(label) for _, label in rows], dtype=np.int64)
+    return LabelledFiles(tuple(clips), labels, names, _groups(clips, grouping))
+
+
+def files_of(root: Path) -> list[Path]:
+    """Every file in the folders of a folder per label, whatever it is; none of it is looked into.
+
+    Raises :class:`DatasetError` for less than two labels and for an empty folder.
+    """
     if not root.is_dir():
         raise DatasetError(f"expected a folder per label, got {root}, which is not a folder")
-    folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    folders = [path for path in sorted(root.iterdir()) if path.is_dir() and path.name[0] != "." and path.name != SPLITS]
     if len(folders) < 2:
         raise DatasetError(f"{root}: expected folders of at least 2 labels, got {[folder.name for folder in folders]}")
-    clips = [path for folder in folders for path in _clips(folder)]
-    names = tuple(folder.name for folder in folders)
-    labels = np.array([names.index(path.parent.name) for path in clips], dtype=np.int64)
-    return LabelledFiles(tuple(clips), labels, names, _groups(clips, grouping))
+    return [path for folder in folders for path in _files(folder)]
 
 
 def recording_of(path: Path, grouping: Grouping) -> str:
@@ -75,10 +96,8 @@ def _groups(clips: list[Path], grouping: Grouping) -> np.ndarray[tuple[int], np.
     return np.array([numbers[name] for name in recordings], dtype=np.int64)
 
 
-def _clips(folder: Path) -> list[Path]:
+def _files(folder: Path) -> list[Path]:
     files = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
-    if odd := [path for path in files if path.suffix.lower() not in SUFFIXES]:
-        raise DatasetError(f"{odd[0]}: expected a clip ({', '.join(SUFFIXES)})")
     if not files:
         raise DatasetError(f"{folder}: expected clips of the label {folder.name!r}, got an empty folder")
     return files

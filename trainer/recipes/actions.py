@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from reid.clips.preprocess import FITS, ClipPreprocess
 from reid.clips.sampling import Policy
+from reid.datasets.hmdb51 import NUM_SPLITS
 from reid.datasets.videos import Grouping
 from reid.networks.action import BACKBONES, GREY, HEADS, ActionArguments
 from reid.networks.activations import ACTIVATIONS
@@ -32,6 +33,7 @@ class ActionRecipe(SplitRecipe):
     rate_hz: float = 0.0  # 0: every frame
     size_px: int = 224
     fit: str = "letterbox"
+    official_split: int = 0  # 1, 2 or 3: HMDB51's own, in place of folds; nothing is then held back to watch
     grouping: str = "none"  # how a clip's recording is told: `none`, `ranges`, `hmdb51`, `ucf101`
 
     def expectations(self) -> dict[str, bool]:
@@ -51,8 +53,14 @@ class ActionRecipe(SplitRecipe):
             "fit": self.fit in FITS,
             "initial_weights": self.backbone != GREY or self.initial_weights == "none",
             "size_px": self.size_px >= 1,
+            "official_split": 0 <= self.official_split <= NUM_SPLITS,
             "grouping": self.grouping in [grouping.value for grouping in Grouping],
         }
+
+    def protocol(self, *, grouped: bool) -> str:
+        """The official split's number, where it is that."""
+        official = f"HMDB51's official split {self.official_split}"
+        return official if self.official_split else super().protocol(grouped=grouped)
 
     def network(self, num_labels: int) -> ActionArguments:
         """The network's arguments, as the bundle stores them."""

@@ -24,3 +24,8 @@ class SplitRecipe(RunRecipe):
             "fold": 0 <= self.fold < self.folds,
             "validation_folds": 0 <= self.validation_folds <= self.folds - 2,
         }
+
+    def protocol(self, *, grouped: bool) -> str:
+        """Words for what is tested on, of files whose groups are known or not."""
+        how = "no group on both sides" if grouped else "random within labels"
+        return f"fold {self.fold + 1} of {self.folds}, {how}"
