@@ -13,6 +13,7 @@ from trainer.logs import write_epochs
 from trainer.loop import Outcome, run, run_unsaved
 from trainer.recipes.run import RunRecipe
 from trainer.study import Study
+from trainer.tasks.action_heads import HeadTask
 from trainer.training import Training, training_of
 from trainer.trainings.actions import ActionTraining
 
@@ -25,7 +26,7 @@ def run_cell(study: Study, cell: int, data: Path, folder: Path, device: torch.de
     recipe = study.cell_recipe(cell)
     place = folder / "runs" / f"cell-{cell:03d}"
     training = training_of(recipe, data, device, folder / "features")
-    if isinstance(training, ActionTraining):
+    if isinstance(training, ActionTraining) and isinstance(training.task, HeadTask):
         outcome, figures = _on_features(training, recipe, place)
     else:
         outcome, figures = _as_a_bundle(training, study, recipe, place)

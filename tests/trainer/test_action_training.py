@@ -7,18 +7,21 @@ import numpy as np
 import pytest
 import torch
 
-from reid.bundle import read_bundle
+from reid.bundle import load_network, read_bundle
 from reid.datasets.videos import Grouping, read_videos, recording_of
-from reid.errors import ClipError, DatasetError
+from reid.errors import ClipError, DatasetError, RecipeError
 from reid.kinds import ACTION
 from reid.predictors import ActionRecognizer
 from tests.clips.corpus import clip
 from tests.trainer.test_cli import invoke
 from trainer.cell import read_cells
-from trainer.frame_features import head_inputs
+from trainer.folds import parts_of
+from trainer.frame_features import head_inputs, start_network
 from trainer.published import published
-from trainer.recipes.actions import ACTIONS_PAPER
+from trainer.recipes.actions import ACTIONS, ACTIONS_PAPER, ActionRecipe
+from trainer.recipes.fields import recipe_from_json
 from trainer.study import ACTIVATIONS_LOSSES, ACTIVATIONS_LOSSES_HMDB51
+from trainer.tasks.action_networks import NetworkTask
 
 FLAGS = [
     part
@@ -173,3 +176,51 @@ def test_the_activation_study_holds_the_papers_rows() -> None:
     assert published(ACTIVATIONS_LOSSES.name, ACTIVATIONS_LOSSES.cells()[0]) == {}  # ReLU6 is not the paper's
     recipe = ACTIVATIONS_LOSSES_HMDB51.cell_recipe(0)
     assert (recipe.backbone, recipe.batch_size, recipe.epochs, recipe.learning_rate) == ("efficientnet_b0", 0, 15, 1e-3)
+
+
+def test_the_frame_network_learns_where_it_has_a_rate(clips: Path, tmp_path: Path) -> None:
+    """What is learnt is written, and judged as it is served."""
+    flags = ("backbone=tf_efficientnet_lite0", "grouping=ranges", "warmup_epochs=0", "frames_learning_rate=0.01")
+    arguments = [part for flag in flags for part in ("--set", flag)]
+    out = tmp_path / "run"
+    result = invoke("train", "actions", "--data", clips, "--out", out, *FLAGS, *arguments)
+    assert result.exit_code == 0, result.output
+    bundle = read_bundle(out / "bundle", ACTION)
+    assert invoke("evaluate", "--data", clips, "--bundle", out / "bundle", "--json", tmp_path / "out").exit_code == 0
+    assert json.loads((tmp_path / "out").read_text())["confusion"] == bundle.metrics["confusion"]
+    start = start_network(recipe_from_json(ActionRecipe, bundle.recipe)).frames
+    learnt = load_network(out / "bundle", bundle, ACTION).frames
+    pairs = zip(start.parameters(), learnt.parameters(), strict=True)
+    changed = [not torch.equal(one.half(), two.half()) for one, two in pairs]
+    assert sum(changed) > 0.9 * len(changed)
+
+
+def test_a_mirrored_clip_is_mirrored_in_all_its_frames(clips: Path) -> None:
+    changes = {"backbone": "tf_efficientnet_lite0", "initial_weights": "none", "size_px": 32, "num_frames": 2}
+    recipe = dataclasses.replace(ACTIONS, **changes, grouping="none", flip=0.5, batch_size=1)
+    files = read_videos(clips, Grouping.NONE).chosen(np.arange(0, 20, 4))
+    task = NetworkTask(files, parts_of(files, dataclasses.replace(recipe, folds=2)), recipe, torch.device("cpu"))
+    plain = recipe.preprocess.normalise(task.pixels.flatten(0, 1)).view(task.pixels.shape)
+    generator = torch.Generator().manual_seed(0)
+    given = [task.batch_inputs(np.arange(5), generator) for _ in range(4)]
+    seen = [
+        (torch.equal(clip, before), torch.equal(clip, before.flip(-1)))
+        for batch in given
+        for clip, before in zip(batch, plain, strict=True)
+    ]
+    assert set(seen) == {(True, False), (False, True)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"frames_learning_rate": -1.0}, "frames_learning_rate does not fit: -1.0"),
+        ({"flip": 0.5}, "flip does not fit: 0.5"),
+        ({"loss": "mean"}, "loss does not fit: 'mean'"),
+        ({"loss": "kl_divergence", "label_smoothing": 0.1}, "label_smoothing does not fit: 0.1"),
+        ({"official_split": 4}, "official_split does not fit: 4"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        dataclasses.replace(ACTIONS_PAPER, **changes)

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from reid.errors import RecipeError
-from trainer.recipes.actions import ACTIONS_PAPER, FIGHTS
+from trainer.recipes.actions import ACTIONS, ACTIONS_PAPER, FIGHTS
 from trainer.recipes.classifiers import HAND_SIGNS, HAND_SIGNS_PAPER, SUNGLASSES, SUNGLASSES_PAPER
 from trainer.recipes.fields import AnyRecipe, from_text, recipe_from_json
 from trainer.recipes.reid import BASELINE, DEBUG, LIGHT, PAPER, STRONG
@@ -12,7 +12,8 @@ from trainer.recipes.run import RunRecipe
 
 _REID = (BASELINE, PAPER, STRONG, DEBUG, LIGHT)
 _CLASSIFIERS = (HAND_SIGNS, HAND_SIGNS_PAPER, SUNGLASSES, SUNGLASSES_PAPER)
-RECIPES: dict[str, RunRecipe] = {recipe.name: recipe for recipe in (*_REID, *_CLASSIFIERS, ACTIONS_PAPER, FIGHTS)}
+_ACTIONS = (ACTIONS, ACTIONS_PAPER, FIGHTS)
+RECIPES: dict[str, RunRecipe] = {recipe.name: recipe for recipe in (*_REID, *_CLASSIFIERS, *_ACTIONS)}
 
 
 def recipe_named(name: str, overrides: dict[str, str] | None = None) -> RunRecipe:

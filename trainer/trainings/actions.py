@@ -15,6 +15,8 @@ from trainer.folds import parts_of
 from trainer.label_bundle import describe, write_label_bundle
 from trainer.loop import Outcome
 from trainer.recipes.actions import ActionRecipe
+from trainer.tasks.action_heads import HeadTask
+from trainer.tasks.action_networks import NetworkTask
 from trainer.tasks.actions import ActionTask
 
 
@@ -35,7 +37,11 @@ class ActionTraining:
         """
         self.recipe, self.clips, self.domain, self.device = recipe, clips, domain, device
         self.parts = parts_of(clips, recipe)
-        self.task = ActionTask(clips, self.parts, recipe, device, features)
+        self.task: ActionTask = (
+            NetworkTask(clips, self.parts, recipe, device)
+            if recipe.frames_learning_rate
+            else HeadTask(clips, self.parts, recipe, device, features)
+        )
 
     def figures(self) -> dict[str, Any]:
         """What the bundle's metrics would be, from the features there are: no clip is looked at again.
