@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import dataclasses
+import json
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -88,15 +89,13 @@ class Call(Generic[Answer]):
 
 def enrol(images: Sequence[bytes], **fields: Any) -> Call[EnrolAnswer]:
     """Enrol crops (JPEG, PNG, WebP), with the fields of `POST /v1/sightings`: person_id, camera_id, captured_at …"""
-    return Call(
-        EnrolAnswer, "POST", "/v1/sightings", json={"images": _base64(images), **_said(fields)}, headers=_once()
-    )
+    return Call(EnrolAnswer, "POST", "/v1/sightings", json={"images": _base64(images), **said(fields)}, headers=_once())
 
 
 def search(images: Sequence[bytes] = (), **terms: Any) -> Call[SearchAnswer]:
     """Search by images of one person, or with `queries` of any kind; the terms are those of `POST /v1/search`."""
     body = {"queries": [{"images": _base64(images)}]} if images else {}
-    return Call(SearchAnswer, "POST", _SEARCH, json={**body, **_said(terms)})
+    return Call(SearchAnswer, "POST", _SEARCH, json={**body, **said(terms)})
 
 
 def embed(images: Sequence[bytes]) -> Call[EmbeddingsAnswer]:
@@ -111,7 +110,7 @@ def detect(frames: Sequence[bytes]) -> Call[DetectAnswer]:
 
 def persons(**query: Any) -> Call[PersonsAnswer]:
     """A page of people: tag, limit."""
-    return Call(PersonsAnswer, "GET", "/v1/persons", query=_said(query))
+    return Call(PersonsAnswer, "GET", "/v1/persons", query=said(query))
 
 
 def person(person_id: str) -> Call[PersonAnswer]:
@@ -121,7 +120,7 @@ def person(person_id: str) -> Call[PersonAnswer]:
 
 def add_person(person_id: str, **fields: Any) -> Call[PersonAnswer]:
     """Add a person: name, tags, metadata."""
-    return Call(PersonAnswer, "POST", "/v1/persons", json={"person_id": person_id, **_said(fields)}, headers=_once())
+    return Call(PersonAnswer, "POST", "/v1/persons", json={"person_id": person_id, **said(fields)}, headers=_once())
 
 
 def change_person(person_id: str, **fields: Any) -> Call[PersonAnswer]:
@@ -148,7 +147,7 @@ def split(person_id: str, sighting_ids: Sequence[str], into: str | None = None) 
 
 def sightings(**query: Any) -> Call[SightingsAnswer]:
     """A page of sightings: person_id, camera_id, tracklet_id, tag, since, until, limit."""
-    return Call(SightingsAnswer, "GET", "/v1/sightings", query=_said(query))
+    return Call(SightingsAnswer, "GET", "/v1/sightings", query=said(query))
 
 
 def sighting(sighting_id: str) -> Call[SightingAnswer]:
@@ -179,13 +178,13 @@ def classifiers() -> Call[ClassifiersAnswer]:
 
 def classify(name: str, images: Sequence[bytes] = (), sighting_id: str | None = None) -> Call[ClassifyAnswer]:
     """The labels of images; of a sighting, whose attribute the best one becomes."""
-    body = {"images": _base64(images), **_said({"sighting_id": sighting_id})}
+    body = {"images": _base64(images), **said({"sighting_id": sighting_id})}
     return Call(ClassifyAnswer, "POST", f"/v1/classifiers/{_quoted(name)}", json=body)
 
 
 def recognise(clip: bytes, **fields: Any) -> Call[ActionsAnswer]:
     """What happens in a clip (MP4, AVI …), with the fields of `POST /v1/actions`: bundle, windows, camera_id …"""
-    form = {name: ",".join(value) if name == "labels" else str(value) for name, value in _said(fields).items()}
+    form = {name: ",".join(value) if name == "labels" else str(value) for name, value in said(fields).items()}
     return Call(ActionsAnswer, "POST", "/v1/actions", files={"file": clip}, form=form, headers=_once())
 
 
@@ -217,7 +216,7 @@ def export() -> Call[JobAnswer]:
 
 def jobs(**query: Any) -> Call[JobsAnswer]:
     """A page of jobs, the latest first."""
-    return Call(JobsAnswer, "GET", "/v1/jobs", query=_said(query))
+    return Call(JobsAnswer, "GET", "/v1/jobs", query=said(query))
 
 
 def job(job_id: str) -> Call[JobAnswer]:
@@ -242,7 +241,7 @@ class Client:
     def __init__(
         self, url: str = DEFAULT_URL, key: str | None = None, *, tries: int = 3, timeout_s: float = 60.0
     ) -> None:
-        self._http = httpx.Client(base_url=url, headers=_with_key(key), timeout=timeout_s)
+        self._http = httpx.Client(base_url=url, headers=with_key(key), timeout=timeout_s)
         self._tries = tries
 
     def send(self, call: Call[Answer]) -> Answer:
@@ -314,7 +313,7 @@ class AsyncClient:
     def __init__(
         self, url: str = DEFAULT_URL, key: str | None = None, *, tries: int = 3, timeout_s: float = 60.0
     ) -> None:
-        self._http = httpx.AsyncClient(base_url=url, headers=_with_key(key), timeout=timeout_s)
+        self._http = httpx.AsyncClient(base_url=url, headers=with_key(key), timeout=timeout_s)
         self._tries = tries
 
     async def send(self, call: Call[Answer]) -> Answer:
@@ -385,7 +384,8 @@ class AsyncClient:
         await self.close()
 
 
-def _with_key(key: str | None) -> dict[str, str]:
+def with_key(key: str | None) -> dict[str, str]:
+    """The header that says on whose behalf."""
     return {} if key is None else {HEADER: key}
 
 
@@ -393,7 +393,8 @@ def _base64(images: Sequence[bytes]) -> list[str]:
     return [base64.b64encode(image).decode() for image in images]
 
 
-def _said(fields: Mapping[str, Any]) -> dict[str, Any]:
+def said(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that are not None."""
     return {name: value for name, value in fields.items() if value is not None}
 
 
@@ -440,10 +441,14 @@ def _check(answer: httpx.Response) -> None:
     """Raise ServiceError for a refusal, which must have been read."""
     if answer.is_success:
         return
-    request_id = answer.headers.get("X-Request-Id", "unknown")
+    raise refusal(answer.status_code, answer.content, answer.headers.get("X-Request-Id", "unknown"))
+
+
+def refusal(status: int, body: bytes, request_id: str) -> ServiceError:
+    """What an answer that is a problem says."""
     try:
-        problem = answer.json()
-        raise ServiceError(answer.status_code, problem["code"], problem["detail"], request_id)
-    except (ValueError, KeyError, TypeError) as error:
+        problem = json.loads(body)
+        return ServiceError(status, problem["code"], problem["detail"], request_id)
+    except (ValueError, KeyError, TypeError):
         message = "expected an answer of this service, got something else"
-        raise ServiceError(answer.status_code, "unknown", message, request_id) from error
+        return ServiceError(status, "unknown", message, request_id)

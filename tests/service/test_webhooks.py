@@ -15,8 +15,10 @@ from service.settings import Settings
 from service.webhooks import courier
 from service.webhooks.address import check_url, is_public, resolve
 from service.webhooks.courier import sign
-from tests.service.conftest import serving
+from tests.clips.corpus import clip
+from tests.service.conftest import serving, write_doings
 from tests.service.gallery.conftest import wait_until
+from tests.service.test_actions import recognise
 
 
 @dataclass
@@ -106,6 +108,21 @@ def test_only_the_events_that_were_asked_for_are_called(calling, receiver):
     calling.enrol(2)
     wait_until(lambda: receiver.received)
     assert receiver.changes == [2]
+
+
+def test_what_is_recognised_on_a_camera_is_called_out(calling, receiver):
+    write_doings(calling.core.settings.home / "models" / "doings")
+    webhook = add(calling, receiver.url, events=["action_recognised"])
+    calling.enrol(1, person_id="ada", camera_id="north")
+    assert recognise(calling, clip())["events"] == []
+    answer = recognise(calling, clip(), camera_id="north", min_score=0)
+    wait_until(lambda: receiver.received)
+    headers, body = receiver.received[0]
+    assert headers["x-reid-signature"] == sign(webhook["secret"], headers["x-reid-timestamp"], body)
+    assert json.loads(body)["events"] == [
+        {"event": "action_recognised", "change": answer["change"], "action": answer["events"][0]}
+    ]
+    assert receiver.changes == [answer["change"]]
 
 
 def test_a_failure_is_tried_again_and_keeps_the_order(calling, receiver):
