@@ -59,7 +59,7 @@ def rows(minutes: float) -> Iterator[Row]:
                 return client.post(_PATH, files={"file": crop}).raise_for_status()
 
             def crowd() -> None:
-                done = _load(url, _PATH, body, "--clients", _CLIENTS, "--requests", _REQUESTS)
+                done = run_load(url, _PATH, body, _TYPE, "--clients", _CLIENTS, "--requests", _REQUESTS)
                 assert done["statuses"] == {"200": _REQUESTS}, done["statuses"]
 
             yield compare(
@@ -81,7 +81,7 @@ def rows(minutes: float) -> Iterator[Row]:
                 yield compare(
                     "service 64 clients vs naive endpoint",
                     crowd,
-                    lambda: _load(naive_url, "/embed", body, "--clients", _CLIENTS, "--requests", _REQUESTS),
+                    lambda: run_load(naive_url, "/embed", body, _TYPE, "--clients", _CLIENTS, "--requests", _REQUESTS),
                     peer_name="a FastAPI route that runs the model for each request",
                     pairs=_PAIRS,
                     per=_REQUESTS,
@@ -109,7 +109,7 @@ def _under_load(folder: Path, body: Path, minutes: float) -> Iterator[Row]:
     with _service(folder, str(_DEADLINE_S)) as (url, _, process):
 
         def peak() -> float:
-            done = _load(url, _PATH, body, "--clients", BATCH_IMAGES, "--requests", _REQUESTS)
+            done = run_load(url, _PATH, body, _TYPE, "--clients", BATCH_IMAGES, "--requests", _REQUESTS)
             assert done["good_s"], (
                 f"expected {BATCH_IMAGES} clients to be served within {_DEADLINE_S} s: too busy a machine"
             )
@@ -117,7 +117,7 @@ def _under_load(folder: Path, body: Path, minutes: float) -> Iterator[Row]:
 
         def offered(per_second: float, seconds: float) -> dict[str, Any]:
             steadily = ("--seconds", seconds, "--per-second", per_second)
-            return _load(url, _PATH, body, "--clients", _MOST_CLIENTS, *steadily)
+            return run_load(url, _PATH, body, _TYPE, "--clients", _MOST_CLIENTS, *steadily)
 
         peak()
         levels, peaks = {percent: _Level() for percent in _LEVELS}, list[float]()
@@ -223,8 +223,9 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _load(url: str, path: str, body: Path, *options: object) -> dict[str, Any]:
-    command = [sys.executable, "-m", "benchmarks.load", url, path, str(body), _TYPE, *map(str, options)]
+def run_load(url: str, path: str, body: Path, media_type: str, *options: object) -> dict[str, Any]:
+    """What came of a load that :mod:`benchmarks.load` offered from a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.load", url, path, str(body), media_type, *map(str, options)]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     done: dict[str, Any] = json.loads(said)
     return done
