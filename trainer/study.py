@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from reid.errors import RecipeError
+from trainer.recipes.actions import ActionRecipe
 from trainer.recipes.catalogue import RECIPES, recipe_with
 from trainer.recipes.fields import from_text
+from trainer.recipes.reid import ReidRecipe
 from trainer.recipes.run import RunRecipe
 
 _SEEDS = (0, 1, 2)
@@ -136,7 +138,7 @@ STUDIES = {
     )
 }
 
-# What fits the paper's studies to two processor cores; a study run so is labelled `-scaled` wherever it appears.
+# What fits the papers' studies to two processor cores; a study run so is labelled `-scaled` wherever it appears.
 # From random weights it learns nothing that a rate could spoil: name initial weights (`--set initial_weights=BUNDLE`).
 SMALL: dict[str, Any] = {
     "people": 24,
@@ -148,7 +150,8 @@ SMALL: dict[str, Any] = {
     "milestones": (4,),
     "initial_weights": "none",
 }
-SCALES: dict[str, dict[str, Any]] = {"full": {}, "small": SMALL}
+SMALL_ACTIONS: dict[str, Any] = {"num_frames": 8, "rate_hz": 6.0}  # every fifth of the 40 frames, at 30 a second
+SCALES = ("full", "small")
 
 
 def study_named(name_or_file: str, scale: str, overrides: dict[str, str] | None = None) -> Study:
@@ -163,13 +166,23 @@ def study_named(name_or_file: str, scale: str, overrides: dict[str, str] | None 
     else:
         raise RecipeError(f"expected a study of {sorted(STUDIES)} or a JSON file, got {name_or_file!r}")
     if scale not in SCALES:
-        raise RecipeError(f"expected a scale of {sorted(SCALES)}, got {scale!r}")
+        raise RecipeError(f"expected a scale of {SCALES}, got {scale!r}")
     said = from_text(type(RECIPES[study.recipe]), overrides or {})
-    if fixed := {**SCALES[scale], **said}:
+    if fixed := {**(_small(study) if scale == "small" else {}), **said}:
         study = study.scaled(fixed)
     for cell in range(len(study.cells())):
         study.cell_recipe(cell)
     return study
+
+
+def _small(study: Study) -> dict[str, Any]:
+    match RECIPES[study.recipe]:
+        case ReidRecipe():
+            return SMALL
+        case ActionRecipe():
+            return SMALL_ACTIONS
+        case _:
+            raise RecipeError(f"expected the scale full, there is no smaller one of {study.name}")
 
 
 def _from_file(path: Path) -> Study:
