@@ -4,6 +4,8 @@ import shutil
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,17 @@ _OPTIONS = {
 }
 
 _WHOLE = {"cluster_state": "ok", "cluster_slots_ok": "16384"}.items()
+
+
+@contextmanager
+def running_redis(folder: Path) -> Iterator["RedisServer"]:
+    """A server in a new folder of its own, stopped at the end."""
+    folder.mkdir()
+    server = RedisServer(folder)
+    try:
+        yield server
+    finally:
+        server.stop()
 
 
 class RedisServer:

@@ -1,51 +1,27 @@
 """Two services as they are run, over one Redis: keys, writes, sessions and erasures of either are those of both."""
 
-import subprocess
-import sys
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
-import pytest
 
-from service import child
 from service.child import free_port, running_service
-from tests.redis_server import RedisServer
+from service.gallery.redis.address import RedisAddress
+from service.gallery.sqlite.keys import add_key, revoke_key
+from service.gallery.stores import open_keys
+from service.keys import SCOPES, new_key
+from tests.redis_server import running_redis
 from tests.service.conftest import crop
 from tests.service.gallery.conftest import wait_until
 
-DEADLINE_S = 90
-COMMAND = [str(Path(sys.executable).with_name("reid-service"))]
-SCOPES = [part for scope in ("read", "enrol", "erase", "admin") for part in ("--scope", scope)]
 
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    folder = tmp_path / "redis"
-    folder.mkdir()
-    running = RedisServer(folder)
-    yield running
-    running.stop()
-
-
-def test_two_services_over_one_redis(server, tmp_path, tiny_bundle):
-    settings = {
-        "REID_BUNDLE": str(tiny_bundle),
-        "REID_DEVICE": "cpu",
-        "REID_STORE": f"redis://127.0.0.1:{server.port}?gallery=yard",
-    }
-
-    def command(*arguments: str) -> subprocess.CompletedProcess[str]:
-        environment = child.environment(tmp_path / "one", settings)
-        return subprocess.run(
-            [*COMMAND, *arguments], env=environment, capture_output=True, text=True, timeout=DEADLINE_S, check=False
-        )
-
-    assert "expected an API key in force" in command("check").stderr
-    assert server.client.keys() == []  # a check makes nothing
-    key = command("keys", "create", *SCOPES).stdout.strip()
-    with ExitStack() as running:
+def test_two_services_over_one_redis(tmp_path: Path, tiny_bundle: Path):
+    with running_redis(tmp_path / "redis") as server, ExitStack() as running:
+        store = f"redis://127.0.0.1:{server.port}?gallery=yard"
+        settings = {"REID_BUNDLE": str(tiny_bundle), "REID_DEVICE": "cpu", "REID_STORE": store}
+        key, text = new_key("", frozenset(SCOPES), None)
+        with open_keys(RedisAddress.parse(store)) as connection:
+            add_key(connection, key)
         one, other = (
             running.enter_context(
                 running_service(tmp_path / name, tmp_path / f"{name}.log", port=free_port(0), settings=settings)
@@ -54,18 +30,13 @@ def test_two_services_over_one_redis(server, tmp_path, tiny_bundle):
         )
         for service in (one, other):
             assert service.client.get("/readyz").json()["durability"] == "a power cut"
-            service.client.headers["X-API-Key"] = key
+            service.client.headers["X-API-Key"] = text
 
         enrolled = enrol(one.client, "ada", "key-1")
         (match,) = search(other.client, min_change=enrolled["change"])
         assert match["sighting_id"] == enrolled["sightings"][0]["sighting_id"]
         again = enrol(other.client, "ada", "key-1")  # asked again, of the other
         assert again == enrolled
-
-        revoked = command("keys", "create", "--scope", "read").stdout.strip()
-        wait_until(lambda: other.client.get("/v1/persons", headers={"X-API-Key": revoked}).status_code == 200)
-        command("keys", "revoke", revoked.split("_")[1])
-        wait_until(lambda: other.client.get("/v1/persons", headers={"X-API-Key": revoked}).status_code == 401)
 
         cookie = one.client.post("/v1/session").cookies
         with httpx.Client(base_url=other.url, cookies=dict(cookie), trust_env=False) as browser:
@@ -85,9 +56,13 @@ def test_two_services_over_one_redis(server, tmp_path, tiny_bundle):
         files = b"".join(path.read_bytes() for path in server.folder.rglob("*") if path.is_file())
         assert b"ada" not in files
 
+        with open_keys(RedisAddress.parse(store)) as connection:
+            revoke_key(connection, key.key_id)
+        wait_until(lambda: other.client.get("/v1/persons").status_code == 401)
+
         server.client.flushall()
         wait_until(lambda: other.client.get("/readyz").status_code == 503)
-        refused = other.client.post("/v1/search", files=[("file", ("a.png", crop(1)))])
+        refused = other.client.get("/v1/persons")  # with a key that nobody can look up
         assert refused.status_code == 503
         assert "flushed" in refused.json()["detail"]
 

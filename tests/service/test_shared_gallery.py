@@ -1,6 +1,7 @@
 """Two services in one process over one Redis: what one does in the background, the other takes up."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from reid.predictors import Embedder
 from service.settings import Settings
 from tests.conftest import write_tiny
-from tests.redis_server import RedisServer
+from tests.redis_server import running_redis
 from tests.service.conftest import Service, serving
 from tests.service.gallery.conftest import wait_until
 from tests.service.test_models import activated, best
@@ -16,17 +17,15 @@ from tests.service.test_models import activated, best
 
 @pytest.fixture
 def pair(tmp_path: Path, embedder: Embedder, tiny_bundle: Path) -> Iterator[tuple[Service, Service]]:
-    (tmp_path / "redis").mkdir()
-    server = RedisServer(tmp_path / "redis")
-    one, other = (
-        Settings(
-            home=tmp_path / name, bundle=str(tiny_bundle), auth="off", store=server.address().url, webhooks="private"
-        )
-        for name in ("one", "other")
-    )
-    with serving(one, embedder) as first, serving(other, embedder) as second:
-        yield first, second
-    server.stop()
+    with running_redis(tmp_path / "redis") as server, ExitStack() as running:
+        store = server.address().url
+
+        def one(name: str) -> Service:
+            home = tmp_path / name
+            settings = Settings(home=home, bundle=str(tiny_bundle), auth="off", store=store, webhooks="private")
+            return running.enter_context(serving(settings, embedder))
+
+        yield one("one"), one("other")
 
 
 def test_the_other_searches_with_the_bundle_that_one_switched_to(pair):

@@ -8,7 +8,7 @@ import pytest
 
 from service.gallery.gallery import Gallery
 from service.gallery.redis.address import RedisAddress
-from tests.redis_server import RedisServer
+from tests.redis_server import RedisServer, running_redis
 from tests.service.gallery.conftest import reopen_gallery
 
 OpenGallery = Callable[..., Gallery]
@@ -16,11 +16,8 @@ OpenGallery = Callable[..., Gallery]
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[RedisServer]:
-    folder = tmp_path / "redis"
-    folder.mkdir()
-    running = RedisServer(folder)
-    yield running
-    running.stop()
+    with running_redis(tmp_path / "redis") as running:
+        yield running
 
 
 @pytest.fixture
