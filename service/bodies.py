@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
 
@@ -75,13 +76,13 @@ async def read_json(request: Request) -> Any:
         raise UnreadableBodyError("expected a body of JSON, got something else") from error
 
 
-async def read_form(request: Request) -> Form:
-    """The body as files and texts; raises UnreadableBodyError."""
+async def read_form(request: Request, is_file: Callable[[str], bool] = FILE_FIELD.__eq__) -> Form:
+    """The body as files, which `is_file` knows by their field, and texts; raises UnreadableBodyError."""
     parser = _MemoryParser(
         request.headers, request.stream(), max_files=MAX_IMAGES, max_fields=_MOST_FIELDS, max_part_size=2**20
     )
     try:
-        return await _sorted(await parser.parse())
+        return await _sorted(await parser.parse(), is_file)
     except (MultiPartException, KeyError, ValueError, LookupError) as error:
         said = error.message if isinstance(error, MultiPartException) else "got something else"
         raise UnreadableBodyError(f"expected a multipart body: {said}") from error
@@ -89,10 +90,10 @@ async def read_form(request: Request) -> Form:
         parser.close()
 
 
-async def _sorted(parts: FormData) -> Form:
+async def _sorted(parts: FormData, is_file: Callable[[str], bool]) -> Form:
     form = Form()
     for name, part in parts.multi_items():
-        if isinstance(part, UploadFile) != (name == FILE_FIELD):
+        if isinstance(part, UploadFile) != is_file(name):
             raise invalid(("body", name[:80]), "expected images as files named `file`, all else as text fields")
         if isinstance(part, UploadFile):
             form.files.append(await part.read())

@@ -12,6 +12,7 @@ from rich.table import Table
 from reid import threads
 from reid.errors import ReidError
 from service import keys, remote
+from service.deepstack.command import deepstack
 from service.frigate.command import frigate
 from service.gallery.sqlite.keys import add_key, list_keys, revoke_key
 from service.gallery.stores import open_keys
@@ -46,7 +47,7 @@ keys_app = typer.Typer(
     Only a hash of each key is kept. A running service sees a new or a revoked key at its next request.""",
 )
 app.add_typer(keys_app, name="keys")
-for command in (remote.enrol, remote.query, remote.actions, remote.persons, remote.export, ingest, frigate):
+for command in (remote.enrol, remote.query, remote.actions, remote.persons, remote.export, ingest, frigate, deepstack):
     app.command()(command)
 app.command("import")(remote.take_in)
 

@@ -89,23 +89,25 @@ class Call(Generic[Answer]):
 
 def enrol(images: Sequence[bytes], **fields: Any) -> Call[EnrolAnswer]:
     """Enrol crops (JPEG, PNG, WebP), with the fields of `POST /v1/sightings`: person_id, camera_id, captured_at …"""
-    return Call(EnrolAnswer, "POST", "/v1/sightings", json={"images": _base64(images), **said(fields)}, headers=_once())
+    return Call(
+        EnrolAnswer, "POST", "/v1/sightings", json={"images": as_base64(images), **said(fields)}, headers=_once()
+    )
 
 
 def search(images: Sequence[bytes] = (), **terms: Any) -> Call[SearchAnswer]:
     """Search by images of one person, or with `queries` of any kind; the terms are those of `POST /v1/search`."""
-    body = {"queries": [{"images": _base64(images)}]} if images else {}
+    body = {"queries": [{"images": as_base64(images)}]} if images else {}
     return Call(SearchAnswer, "POST", _SEARCH, json={**body, **said(terms)})
 
 
 def embed(images: Sequence[bytes]) -> Call[EmbeddingsAnswer]:
     """The vectors of images; nothing is kept."""
-    return Call(EmbeddingsAnswer, "POST", "/v1/embeddings", json={"images": _base64(images)})
+    return Call(EmbeddingsAnswer, "POST", "/v1/embeddings", json={"images": as_base64(images)})
 
 
 def detect(frames: Sequence[bytes]) -> Call[DetectAnswer]:
     """Where people are in whole frames; needs a service with REID_DETECTOR."""
-    return Call(DetectAnswer, "POST", "/v1/detections", json={"images": _base64(frames)})
+    return Call(DetectAnswer, "POST", "/v1/detections", json={"images": as_base64(frames)})
 
 
 def persons(**query: Any) -> Call[PersonsAnswer]:
@@ -178,7 +180,7 @@ def classifiers() -> Call[ClassifiersAnswer]:
 
 def classify(name: str, images: Sequence[bytes] = (), sighting_id: str | None = None) -> Call[ClassifyAnswer]:
     """The labels of images; of a sighting, whose attribute the best one becomes."""
-    body = {"images": _base64(images), **said({"sighting_id": sighting_id})}
+    body = {"images": as_base64(images), **said({"sighting_id": sighting_id})}
     return Call(ClassifyAnswer, "POST", f"/v1/classifiers/{_quoted(name)}", json=body)
 
 
@@ -389,7 +391,8 @@ def with_key(key: str | None) -> dict[str, str]:
     return {} if key is None else {HEADER: key}
 
 
-def _base64(images: Sequence[bytes]) -> list[str]:
+def as_base64(images: Sequence[bytes]) -> list[str]:
+    """As JSON bodies hold images."""
     return [base64.b64encode(image).decode() for image in images]
 
 
