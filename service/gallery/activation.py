@@ -14,6 +14,7 @@ from service.gallery.records import Activation, Actor, Sighting, Written
 from service.gallery.sqlite import activations
 from service.gallery.sqlite.reading import Reading
 from service.gallery.sqlite.writing import Writing
+from service.gallery.store import nothing
 from service.gallery.vectors import are_unit
 
 Embed = Callable[[Sequence[bytes]], NDArray[np.float32]]  # JPEG bytes → (N, D) unit rows
@@ -111,6 +112,7 @@ class Models(Ledger):
         self._store.write(operation)
 
     def _check_deleted(self, sighting: Sighting, error: NotFoundError) -> None:
+        self._store.write(nothing)  # where crops go with the commit, what is read here may lag behind it
         with self._store.reading() as reading:
             if reading.sightings_at([sighting.row]):
                 raise DamageError(f"expected the crop of {sighting.sighting_id!r}, got none; delete it") from error

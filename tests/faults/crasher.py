@@ -1,6 +1,6 @@
 """Kill a gallery at random moments under mixed load, and check after each kill all that it had acknowledged.
 
-`python -m tests.faults.crasher --kills 1000`. The process that is killed loads no torch, so that it starts at once.
+`python -m tests.faults.crasher --kills 1000 [--redis]`. The process that is killed loads no torch: it starts at once.
 """
 
 import argparse
@@ -16,12 +16,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from service.gallery.gallery import Gallery
 from tests.faults.operations import Known, Operation, draw, found, ids_of, perform
+from tests.redis_server import RedisServer, running_redis
 from tests.service.gallery.conftest import (
     BUNDLE,
     DIMENSIONS,
@@ -40,6 +42,7 @@ from tests.service.gallery.conftest import found as matches
 WORKERS = ("ada", "bob", "cy")
 Sabotage = Callable[[Gallery], None]
 _SLOWEST_KILL_S = 0.09
+_SLOWEST_REDIS_KILL_S = 0.6  # an erasure takes that long
 _OPENED, _SLOWEST_OPENING_S = 0.8, 10.0  # share of the kills that come later than the start
 
 
@@ -85,6 +88,18 @@ class Crasher:
         self._check_bytes(gone)
         self._check_records()
 
+    def open(self) -> Gallery:
+        """The gallery as it was left."""
+        return reopen_gallery(self.home)
+
+    def files(self) -> dict[str, bytes]:
+        """All that is on the disk."""
+        return files(self.home)
+
+    def kept(self) -> set[bytes]:
+        """The crops that are kept."""
+        return kept(self.home)
+
     def _follow(self, events: bytes) -> set[str]:
         """Bring what is known up to date; the crops and names that were erased, and are therefore gone."""
         gone: set[str] = set()
@@ -122,11 +137,11 @@ class Crasher:
     def _check_bytes(self, gone: set[str]) -> None:
         if not gone:
             return
-        everything = b"".join(files(self.home).values())
+        everything = b"".join(self.files().values())
         self.faults += [f"resurrected on the disk: {text}" for text in gone if text.encode() in everything]
 
     def _check_records(self) -> None:
-        gallery = reopen_gallery(self.home)
+        gallery = self.open()
         try:
             if gallery.bundle_id not in self.bundles:
                 self.faults.append(f"expected a bundle of {self.bundles}, got {gallery.bundle_id}")
@@ -143,7 +158,7 @@ class Crasher:
                     worker.asked = None  # done or not: only an enrolment carries a key to ask again with
             needed = {crop(text).jpeg for worker in self.workers.values() for text in worker.known.owners}
             total = sum(len(worker.known.owners) for worker in self.workers.values())
-            if (kept(self.home), gallery.sightings_indexed) != (needed, total):
+            if (self.kept(), gallery.sightings_indexed) != (needed, total):
                 self.faults.append(f"expected {total} sightings and their crops, got {gallery.sightings_indexed}")
             self._check_a_search(gallery)
         finally:
@@ -159,6 +174,23 @@ class Crasher:
                 self.faults.append(f"expected to find {text}, got {best}")
 
 
+class RedisCrasher(Crasher):
+    """Kills a service over Redis: Redis lives on, and holds what was acknowledged."""
+
+    def __init__(self, home: Path, seed: int, server: RedisServer) -> None:
+        super().__init__(home, seed, slowest_kill_s=_SLOWEST_REDIS_KILL_S)
+        self.server = server
+
+    def open(self) -> Gallery:
+        return reopen_gallery(self.home, self.server.address())
+
+    def files(self) -> dict[str, bytes]:
+        return super().files() | files(self.server.folder)
+
+    def kept(self) -> set[bytes]:
+        return {self.server.client.get(key) for key in self.server.client.keys("*:crop:*")}
+
+
 def _differences(known: Known, actual: Known) -> str:
     lost = [text for text in known.owners if text not in actual.owners]
     resurrected = [text for text in actual.owners if text not in known.owners]
@@ -168,7 +200,7 @@ def _differences(known: Known, actual: Known) -> str:
 def _work(crasher: Crasher, number: str, seed: float, events: int) -> None:
     """Open the gallery and load it until killed; never returns."""
     try:
-        gallery = reopen_gallery(crasher.home)
+        gallery = crasher.open()
         crasher.sabotage(gallery)
         threads = [
             threading.Thread(
@@ -226,10 +258,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults.crasher")
     parser.add_argument("--kills", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--redis", action="store_true", help="over a redis-server that lives on")
     arguments = parser.parse_args()
     assert "torch" not in sys.modules
-    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder, ExitStack() as running:
         crasher = Crasher(Path(folder), arguments.seed)
+        if arguments.redis:
+            server = running.enter_context(running_redis(Path(folder) / "redis"))
+            crasher = RedisCrasher(Path(folder) / "home", arguments.seed, server)
         for number in range(arguments.kills):
             crasher.round(number)
     counts = ", ".join(f"{count} {kind}" for kind, count in sorted(crasher.counts.items()))

@@ -1,17 +1,19 @@
 """Kills at random moments: nothing acknowledged is lost, nothing deleted comes back, nothing is there twice."""
 
 import random
+import shutil
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
 import httpx
+import pytest
 
 from service.child import running_service
 from tests.service.conftest import crop
 
-STORE_KILLS, SERVICE_KILLS = 200, 5
+STORE_KILLS, REDIS_KILLS, SERVICE_KILLS = 200, 40, 5
 DEADLINE_S = 300
 
 
@@ -20,6 +22,15 @@ def test_two_hundred_kills_of_the_store():
     done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{STORE_KILLS} kills" in done.stdout
+    assert "\n0 faults" in done.stdout
+
+
+def test_kills_of_a_service_over_redis():
+    if shutil.which("redis-server") is None:
+        pytest.skip("redis-server is not installed")
+    command = [sys.executable, "-m", "tests.faults.crasher", "--redis", "--kills", str(REDIS_KILLS)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
     assert "\n0 faults" in done.stdout
 
 

@@ -63,13 +63,14 @@ class RedisErasures(Erasures):
         try:
             if self._stage is None and self._unscrubbed:
                 self._begin()
-            while self._stage is not None:
-                if not self._step(self._stage):
-                    return False
+            while self._stage is not None and self._step(self._stage):
+                pass
+            if self._stage is None and self._unscrubbed:
+                self._begin()  # what was erased meanwhile takes another round
         except StoreError as error:
             _LOG.error("Redis could not be scrubbed: %s", error)
             self._stage, self._unscrubbed = None, True
-        return not self._unscrubbed  # what was erased meanwhile takes another round
+        return self._stage is None and not self._unscrubbed
 
     def _begin(self) -> None:
         """What is erased by now will be gone: the receipts that wait are those of this round."""

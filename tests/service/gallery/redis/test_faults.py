@@ -15,7 +15,17 @@ from service.gallery.redis.errors import AwayError
 from service.gallery.redis.link import Changes, Link
 from service.settings import Settings
 from tests.redis_server import RedisServer
-from tests.service.gallery.conftest import EVERYONE, crop, fields, found, looking_like, wait_until
+from tests.service.gallery.conftest import (
+    DIMENSIONS,
+    EVERYONE,
+    OTHER,
+    crop,
+    embed,
+    fields,
+    found,
+    looking_like,
+    wait_until,
+)
 
 
 def ids(gallery) -> list[str]:
@@ -181,6 +191,17 @@ def test_a_service_that_is_too_far_behind_loads_everything_anew(server, replica,
     one.delete_sighting(EVERYONE, gone.sighting_id)  # takes the log away, too, once the other's lease has ended
     assert server.client.llen("reid:{reid}:log") < 3
     assert ids(other) == ids(one) == [kept.sighting_id] == found(other, looking_like("gone"))
+    assert other.sightings_indexed == 1
+
+
+def test_a_crop_that_another_just_deleted_is_no_damage_to_a_change_of_model(replica):
+    one, other = replica("one"), replica("other")
+    gone, _ = one.enrol(EVERYONE, [crop("gone"), crop("kept")], fields()).value
+    other.wait_for(one.change)
+    look_no_more(other)
+    one.store.write(lambda writing: writing.delete_sighting(gone.sighting_id))
+    assert ids(other)[0] == gone.sighting_id
+    other.activate(EVERYONE, OTHER, DIMENSIONS[OTHER], embed, lambda done, total: None)
     assert other.sightings_indexed == 1
 
 
