@@ -41,9 +41,11 @@ test: install packages
 test-scale: install packages
 	SCALE_EXAMPLES=500 $(BIN)/python -m pytest tests/service/gallery/redis
 
-# Kill a gallery a thousand times under load, and look for what it had acknowledged: 3 minutes.
-crash: install
+# Kill a gallery a thousand times under load, one over Redis two hundred times, and look for what they had acknowledged:
+# 3 minutes, and 5.
+crash: install packages
 	$(BIN)/python -m tests.faults.crasher --kills 1000
+	$(BIN)/python -m tests.faults.crasher --redis --kills 200
 
 check: install
 	$(BIN)/ruff check .

@@ -13,7 +13,7 @@ import pytest
 from service.child import running_service
 from tests.service.conftest import crop
 
-STORE_KILLS, REDIS_KILLS, SERVICE_KILLS = 200, 40, 5
+STORE_KILLS, REDIS_KILLS, SERVICE_KILLS = 200, 25, 5
 DEADLINE_S = 300
 
 
