@@ -37,7 +37,7 @@ packages:
 test: install packages
 	$(BIN)/python -m pytest
 
-# Five hundred random cases over one service on Redis, and over two: half an hour and more.
+# Five hundred random cases over one service on Redis, five hundred over two, fifty over a cluster: an hour and more.
 test-scale: install packages
 	SCALE_EXAMPLES=500 $(BIN)/python -m pytest tests/service/gallery/redis
 
