@@ -49,9 +49,15 @@ def write_manifest(file: Path, clips: Sequence[ListedClip]) -> None:
     with file.open("w", newline="") as opened:
         table = csv.DictWriter(opened, [field.name for field in fields(ListedClip)])
         table.writeheader()
-        here = file.resolve().parent
         for clip in clips:
-            table.writerow(asdict(clip) | {"path": os.path.relpath(Path(clip.path).resolve(), here)})
+            table.writerow(asdict(clip) | {"path": _told_from(file.parent, Path(clip.path))})
+
+
+def _told_from(folder: Path, clip: Path) -> str:
+    """Below the folder by the names that were given, links among them; elsewhere by where it really lies."""
+    if clip.absolute().is_relative_to(folder.absolute()):
+        return clip.absolute().relative_to(folder.absolute()).as_posix()
+    return os.path.relpath(clip.resolve(), folder.resolve())
 
 
 def read_manifest(file: Path) -> list[tuple[Path, str]]:

@@ -56,6 +56,13 @@ def test_the_manifest_says_what_every_file_is(clips: Path, tmp_path: Path) -> No
     assert "12 of 16 files can be used, 4 are left out" in result.output.replace("\n", "")
 
 
+def test_a_link_beside_the_manifest_keeps_its_name(clips: Path, tmp_path: Path) -> None:
+    (tmp_path / "linked").symlink_to(clips)
+    assert invoke("validate", tmp_path / "linked", "--out", tmp_path / "clips.csv").exit_code == 0
+    assert "linked/wild/c3.mp4" in rows(tmp_path / "clips.csv")
+    assert len(read_videos(tmp_path / "clips.csv", Grouping.NONE).paths) == 12
+
+
 def test_a_manifest_is_trained_and_evaluated_on(clips: Path, tmp_path: Path) -> None:
     manifest = tmp_path / "clips.csv"
     flags = ("--set", "epochs=1", "--set", "batch_size=4", "--set", "grouping=none", "--set", "folds=2")
