@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from reid.errors import BundleError
+from reid.errors import BundleError, WeightsError
 from reid.evaluation.calibration import Calibration
 
 if TYPE_CHECKING:
@@ -126,6 +126,7 @@ def write_bundle(
     """Write a complete bundle to `folder`, whole or not at all, and return it.
 
     The returned bundle is `description` with the id that its content has. An existing bundle at that place is replaced.
+    Raises :class:`~reid.errors.WeightsError` for weights that half precision cannot hold.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
@@ -216,8 +217,12 @@ def _check_fields(folder: Path, raw: Any) -> None:
 
 
 def _half_tensors(network: nn.Module) -> dict[str, torch.Tensor]:
+    """Raise :class:`WeightsError` for what half precision cannot hold."""
     state = network.state_dict()
-    return {name: tensor.half().contiguous() for name, tensor in state.items() if not _is_counter(name)}
+    half = {name: tensor.half().contiguous() for name, tensor in state.items() if not _is_counter(name)}
+    if beyond := [name for name, tensor in half.items() if not tensor.isfinite().all()]:
+        raise WeightsError(f"expected weights that are finite in half precision, but {beyond[0]} is not")
+    return half
 
 
 def _is_counter(name: str) -> bool:

@@ -25,6 +25,10 @@ class BundleError(ReidError):
     """A bundle folder that is incomplete, altered, or not what was asked for."""
 
 
+class WeightsError(BundleError):
+    """Weights that are not finite, or larger than half precision holds: a training that ended nowhere."""
+
+
 class DatasetError(ReidError):
     """A dataset folder or table that does not hold what its kind promises."""
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from reid.errors import WeightsError
 from trainer.bundling import Origin
 from trainer.distributed import World
 from trainer.logs import write_epochs
@@ -48,7 +49,10 @@ def _as_a_bundle(training: Training, study: Study, recipe: RunRecipe, place: Pat
     if outcome.verdict != "finished":
         return outcome, {}
     origin = Origin(licence="not stated", command=f"reid-trainer study {study.name}")
-    return outcome, training.bundle(place / "bundle", outcome, origin).metrics
+    try:
+        return outcome, training.bundle(place / "bundle", outcome, origin).metrics
+    except WeightsError as error:  # its loss was finite to the end, its weights are not
+        return dataclasses.replace(outcome, verdict=f"diverged by its end: {error}"), {}
 
 
 def _on_features(training: ActionTraining, recipe: RunRecipe, place: Path) -> tuple[Outcome, dict[str, Any]]:

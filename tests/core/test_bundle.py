@@ -16,7 +16,7 @@ from reid.bundle import (
     write_bundle,
     write_description,
 )
-from reid.errors import BundleError
+from reid.errors import BundleError, WeightsError
 from reid.kinds import EMBEDDING
 from reid.predictors import Embedder
 
@@ -45,6 +45,16 @@ def test_what_was_written_is_read_back(tiny_bundle: Path) -> None:
     assert all(tensor.dtype == torch.float16 for tensor in stored.values())
     state = network.state_dict()
     assert all(torch.equal(state[name], tensor.float()) for name, tensor in stored.items())
+
+
+def test_weights_that_half_precision_cannot_hold_make_no_bundle(tiny_bundle: Path, tmp_path: Path) -> None:
+    bundle = read_bundle(tiny_bundle, EMBEDDING)
+    network = load_network(tiny_bundle, bundle, EMBEDDING)
+    with torch.no_grad():
+        network.neck[1].running_var[3] = 1e6
+    with pytest.raises(WeightsError, match=r"finite in half precision, but neck\.1\.running_var is not"):
+        write_bundle(tmp_path / "new", network, bundle, card="")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_new_calibration_or_card_keeps_the_id_and_new_weights_do_not(bundle_copy: Path) -> None:

@@ -4,13 +4,16 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
-from reid.errors import RecipeError
+from reid.errors import RecipeError, WeightsError
 from tests.trainer.test_cli import invoke
+from trainer.cell import read_cells, run_cell
 from trainer.published import published
 from trainer.recipes.reid import PAPER
 from trainer.study import BATCH_SIZE, BATCH_SIZE_WITH_RATE, LEARNING_RATE, REGULARISATION, Study, study_named
 from trainer.study_report import Point, markdown, points_of
+from trainer.trainings.reid import ReidTraining
 
 
 def test_the_named_studies_are_the_papers_grids() -> None:
@@ -136,6 +139,20 @@ def test_names_that_do_not_exist_are_refused() -> None:
         study_named("nothing", "full")
     with pytest.raises(RecipeError, match=r"expected a scale of .*, got 'tiny'"):
         study_named("learning-rate", "tiny")
+
+
+def test_a_cell_whose_weights_overflow_is_a_result_too(
+    generated_market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def overflowing(*_: object) -> object:
+        raise WeightsError("expected weights that are finite in half precision, but neck is not")
+
+    monkeypatch.setattr(ReidTraining, "bundle", overflowing)
+    study = Study("s", "debug", axes={"seed": [0]}, fixed={"epochs": 1, "sizes": [[0, 32, 16]], "warmup_epochs": 0})
+    run_cell(study, 0, generated_market, tmp_path, torch.device("cpu"))
+    (cell,) = read_cells(tmp_path)
+    assert cell["verdict"].startswith("diverged by its end: expected weights that are finite")
+    assert "rank_1" not in cell
 
 
 def test_two_workers_finish_a_study_that_can_be_asked_for_again(generated_market: Path, tmp_path: Path) -> None:
