@@ -71,6 +71,9 @@ class Task(Protocol):
         ...
 
 
+MOMENTUM = 0.9  # of sgd
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How a run ended: `verdict` is `finished`, or `diverged at epoch E, step S`."""
@@ -277,7 +280,7 @@ def _optimiser(recipe: RunRecipe, groups: list[dict[str, Any]]) -> torch.optim.O
     decay = recipe.weight_decay
     match recipe.optimiser:
         case "sgd":
-            return torch.optim.SGD(groups, momentum=0.9, nesterov=True, weight_decay=decay, fused=True)
+            return torch.optim.SGD(groups, momentum=MOMENTUM, nesterov=True, weight_decay=decay, fused=True)
         case "adam":
             return torch.optim.Adam(groups, weight_decay=decay, fused=True)
         case _:

@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -94,9 +95,23 @@ def test_divergence_exits_with_1(trained: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "run" / "bundle").exists()
 
 
+def test_lr_range_counts_momentum_and_judges_each_rate(trained: Path) -> None:
+    small = ["--set", "optimiser=sgd", "--set", "sizes=[[0,32,16]]", "--set", "batch_size=8"]
+    rates = ["--rate", "1e-6", "--rate", "1e6"]
+    said = invoke("lr-range", "debug", "--data", trained / "generated", *small, *rates).output
+    largest, lazy, divergent = (
+        float(re.search(rf"{words} ([\d.e+-]+)", said)[1])
+        for words in ("largest curvature", "lazy below", "divergent above")
+    )
+    assert (lazy * largest, divergent * largest) == (pytest.approx(0.2, rel=0.02), pytest.approx(1.2, rel=0.02))
+    assert "1e-06: lazy" in said
+    assert "1e+06: divergent" in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["lr-range", "debug", "--data", "DATA"], "expected a recipe with the optimiser sgd"),
         (["train", "basline", "--data", "DATA", "--out", "OUT"], "expected a recipe of"),
         (["train", "debug", "--data", "DATA", "--out", "OUT", "--set", "epochs"], "--set: expected FIELD=VALUE"),
         (["train", "debug", "--data", "DATA", "--out", "OUT", "--set", "epoch=1"], "unknown recipe fields ['epoch']"),

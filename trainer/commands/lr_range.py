@@ -10,7 +10,7 @@ from trainer.commands.labelled_data import Data
 from trainer.commands.shared import Device, one_line_errors, overrides
 from trainer.curvature import Curvature, largest_curvature
 from trainer.distributed import World
-from trainer.loop import Task
+from trainer.loop import MOMENTUM, Task
 from trainer.recipes.catalogue import RECIPES, recipe_named
 from trainer.recipes.run import RunRecipe
 from trainer.training import training_of
@@ -32,16 +32,23 @@ def lr_range(
 
     Measures the largest curvature λ₀ of the loss at the recipe's start, on one batch, in float32. Below 2/λ₀ descent is
     lazy; up to about 12/λ₀ the loss first grows and then finds flatter minima (catapult); beyond, it diverges. The
-    theory is of plain gradient descent: momentum and a warm-up move the borders.
+    theory is of plain gradient descent: sgd's momentum carries a rate ten times as far, which is counted, and a warm-up
+    moves the borders.
     """
     with one_line_errors():
         chosen = recipe_named(recipe, overrides(set_ or []))
+        if chosen.optimiser != "sgd":
+            raise ValueError(
+                f"expected a recipe with the optimiser sgd, got {chosen.optimiser}"
+            )
         task = training_of(chosen, data, resolve_device(device)).task
         curvature = measure(task, chosen)
         typer.echo(f"largest curvature {curvature.largest:.4g} (still moving by {curvature.last_change:.1%})")
-        typer.echo(f"lazy below {curvature.lazy_below:.3g}, divergent above {curvature.divergent_above:.3g}")
+        reach = 1 / (1 - MOMENTUM)
+        lazy_below, divergent_above = curvature.lazy_below / reach, curvature.divergent_above / reach
+        typer.echo(f"with momentum {MOMENTUM:g} lazy below {lazy_below:.3g}, divergent above {divergent_above:.3g}")
         for judged in rate or [chosen.learning_rate]:
-            typer.echo(f"{judged:g}: {curvature.phase(judged)}")
+            typer.echo(f"{judged:g}: {curvature.phase(reach * judged)}")
 
 
 def measure(task: Task, recipe: RunRecipe) -> Curvature:
