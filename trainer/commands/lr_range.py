@@ -38,9 +38,7 @@ def lr_range(
     with one_line_errors():
         chosen = recipe_named(recipe, overrides(set_ or []))
         if chosen.optimiser != "sgd":
-            raise ValueError(
-                f"expected a recipe with the optimiser sgd, got {chosen.optimiser}"
-            )
+            raise ValueError(f"expected a recipe with the optimiser sgd, got {chosen.optimiser}")
         task = training_of(chosen, data, resolve_device(device)).task
         curvature = measure(task, chosen)
         typer.echo(f"largest curvature {curvature.largest:.4g} (still moving by {curvature.last_change:.1%})")
