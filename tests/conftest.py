@@ -1,7 +1,11 @@
 """What every test may ask for: a tiny real bundle, generated people, and the research data where it is at hand."""
 
 import os
+import signal
 from pathlib import Path
+
+# A suite that a shell began in the background would have its children ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 for _name in [name for name in os.environ if name.startswith("REID_") and name != "REID_DATASETS"]:
     del os.environ[_name]  # a developer's own service, and above all its gallery, is none of the tests' business
