@@ -14,7 +14,7 @@ from tests.service.conftest import DEADLINE_S, wait_until
 PROBLEM = {"type", "title", "status", "detail", "instance", "code", "request_id", "errors"}
 JSON = {"Content-Type": "application/json"}
 NOT_OF_REQUESTS = {
-    *("BundleError", "DatasetError", "RecipeError", "CheckpointError", "ReidError", "HomeError"),
+    *("BundleError", "WeightsError", "DatasetError", "RecipeError", "CheckpointError", "ReidError", "HomeError"),
     *("DetectorError", "SourceError"),
 }
 
