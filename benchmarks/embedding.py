@@ -135,9 +135,8 @@ def _torchreid_extractor(package: Path) -> Callable[[list[str]], object]:
         return network.resnet50(**(options | {"pretrained": False}))
 
     utils, its_models = ModuleType("torchreid.reid.utils"), ModuleType("torchreid.reid.models")
-    for name in ("check_isfile", "load_pretrained_weights", "compute_model_complexity"):
-        setattr(utils, name, None)
-    its_models.build_model = build_model  # type: ignore[attr-defined]
+    vars(utils).update(check_isfile=None, load_pretrained_weights=None, compute_model_complexity=None)
+    vars(its_models).update(build_model=build_model)
     stand_ins = {"torchreid": ModuleType("torchreid"), "torchreid.reid": ModuleType("torchreid.reid")}
     sys.modules.update(stand_ins | {utils.__name__: utils, its_models.__name__: its_models})
     extractor: Callable[[list[str]], object] = load(package / "utils" / "feature_extractor.py").FeatureExtractor(

@@ -82,7 +82,7 @@ async def enrol(
     asked = once(idempotency_key, body, _answer)
     written = await replayed(core.gallery, actor, asked)
     if written is None:
-        boxes = await until_gone(request, _boxes(core, ticket, images, fields))
+        boxes = await _boxes(request, core, ticket, images, fields)
 
         async def enrolled(model: Model) -> Written[list[Sighting]]:
             keeping = kept_crops(model.queue, model.bundle_id, ticket, images, boxes)
@@ -149,12 +149,12 @@ def get_thumbnail(sighting_id: str, query: Annotated[Read, Query()], gallery: Ga
 
 
 async def _boxes(
-    core: Core, ticket: Ticket, images: Sequence[bytes], fields: EnrolFields
+    request: Request, core: Core, ticket: Ticket, images: Sequence[bytes], fields: EnrolFields
 ) -> list[tuple[float, float, float, float]] | list[list[float]]:
     """Which parts of the one image to enrol; none where every image is a crop already."""
     if not fields.detect:
         return [] if fields.box_xyxy is None else [fields.box_xyxy]
-    (people,) = await required(core.detector).people(images, ticket)
+    (people,) = await until_gone(request, required(core.detector).people(images, ticket))
     if not people:
         raise NobodyFoundError("expected a frame with people in it, but the detector found nobody")
     return [detection.box_xyxy for detection in people]

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar, get_args
 
 import redis
@@ -135,15 +136,14 @@ class Link:
         found: list[bytes | None] = []
         for start in range(0, len(keys), _ROWS_AT_ONCE):
             some = list(keys[start : start + _ROWS_AT_ONCE])
-            found += self._ask(lambda some=some: self._client.hmget(self._rows(table), some))  # type: ignore[misc]
+            found += self._ask(partial(self._client.hmget, self._rows(table), some))
         return found
 
     def all_rows(self, table: str) -> Iterator[list[bytes]]:
         """Every row of a table that is there all the while, some at a time; a row may come twice."""
         cursor = 0
         while True:
-            at = cursor
-            cursor, some = self._ask(lambda at=at: self._client.hscan(self._rows(table), at, count=_ROWS_AT_ONCE))  # type: ignore[misc]
+            cursor, some = self._ask(partial(self._client.hscan, self._rows(table), cursor, count=_ROWS_AT_ONCE))
             yield list(some.values())
             if cursor == 0:
                 return
