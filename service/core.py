@@ -14,6 +14,7 @@ from service.detector import FrameDetector, detector_of
 from service.evaluation.job import evaluation_of
 from service.events.feed import ChangeFeed
 from service.gallery.gallery import Gallery
+from service.gallery.home import make_home
 from service.gallery.retention import RetentionRunner
 from service.jobs import JobRunner, Kind
 from service.limits import AtMost, RateLimit
@@ -51,7 +52,8 @@ class Core:
         Raises BundleError, HomeError, ValueError for a device that is not there, OSError where the disk is full.
         """
         folder = folder_to_serve(settings)
-        embedder = Embedder.load(folder, settings.device)
+        make_home(settings.home)
+        embedder = Embedder.load(folder, settings.device, settings.cache)
         core = cls.over(settings, embedder)
         with ExitStack() as failing:
             failing.callback(core.close)

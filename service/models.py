@@ -123,7 +123,7 @@ class Models:
         if folder is None:
             raise BundleError(f"expected an embedding bundle on disk, got none of the id {bundle_id}")
         keep(folder, bundle_id, self._settings.home)
-        model = self._opened(Embedder.load(folder, self._settings.device))
+        model = self._opened(Embedder.load(folder, self._settings.device, self._settings.cache))
         self._loaded[model.bundle_id] = model
         return model
 

@@ -74,6 +74,11 @@ class Settings(BaseSettings):
         return self
 
     @property
+    def cache(self) -> Path:
+        """What a start would otherwise work out again; it may be deleted at any time."""
+        return self.home / "cache"
+
+    @property
     def store_address(self) -> StoreAddress:
         """Where the records are; a relative SQLite file lies inside `home`."""
         if not self.store.startswith("sqlite://"):

@@ -10,6 +10,7 @@ def class_card(bundle: Bundle[Any, Any], what: str, outcome: Outcome, *, command
     """Markdown of `card.md`. The bundle must have metrics; `what` is a line on the network, `notes` free Markdown."""
     metrics, recipe = bundle.metrics, bundle.recipe
     low, high = metrics["accuracy_interval"]
+    top_5 = f", among the best five {metrics['top_5_accuracy']:.2%}" if "top_5_accuracy" in metrics else ""
     return f"""# {bundle.name}
 
 {what}
@@ -19,8 +20,9 @@ Bundle id `{bundle.id}`.
 ## What it reaches
 
 {metrics["domain"]}: {metrics["protocol"]}, {metrics["num_files"]} files. Accuracy **{metrics["accuracy"]:.2%}**
-(95 % interval {low:.1%} to {high:.1%}), mean over labels {metrics["mean_class_accuracy"]:.2%}; expected calibration
-error {metrics["expected_calibration_error"]:.3f}: so far is a score, on average, from the accuracy that it promises.
+(95 % interval {low:.1%} to {high:.1%}){top_5}, mean over labels {metrics["mean_class_accuracy"]:.2%}; expected
+calibration error {metrics["expected_calibration_error"]:.3f}: so far is a score, on average, from the accuracy that
+it promises.
 
 {_rates_table(bundle)}
 

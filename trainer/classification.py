@@ -20,6 +20,7 @@ from reid.evaluation.classification import (
     cross_entropy,
     expected_calibration_error,
     mean_class_accuracy,
+    top_k_accuracy,
     wilson_interval,
 )
 from reid.predictors import ActionRecognizer, ImageClassifier
@@ -50,7 +51,8 @@ class Classification:
         """The figures under the names that `evaluate --json` and a bundle's card use."""
         confusion = self.confusion
         right, total = int(np.trace(confusion)), int(confusion.sum())
-        return {
+        top_5 = {"top_5_accuracy": top_k_accuracy(self.truth, self.scores, 5)} if len(self.label_names) > 5 else {}
+        return top_5 | {
             "accuracy": accuracy(confusion),
             "accuracy_interval": list(wilson_interval(right, total)),
             "loss": cross_entropy(self.truth, self.scores),

@@ -27,29 +27,37 @@ class Embedder:
     """An embedding bundle ready to use. Make one with :meth:`load`."""
 
     def __init__(
-        self, bundle: EmbeddingBundle, network: EmbeddingNetwork, device: torch.device, *, openvino: bool = False
+        self,
+        bundle: EmbeddingBundle,
+        network: EmbeddingNetwork,
+        device: torch.device,
+        *,
+        openvino: bool = False,
+        cache: Path | None = None,
     ) -> None:
         self.bundle = bundle
         self.device = device
         # torch's types know `to` with a memory format for tensors only.
         own = network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.precision: Precision = choose_precision(own, bundle.preprocess, device)
-        self._network: Network = OpenVinoNetwork(own, bundle.preprocess, self.precision) if openvino else own
+        kept = cache / f"{bundle.id}.xml" if cache else None
+        self._network: Network = OpenVinoNetwork(own, bundle.preprocess, self.precision, kept) if openvino else own
         runtime = OPENVINO if openvino else "torch"
         _LOG.info("bundle %s on %s in %s by %s", bundle.id[:12], device, self.precision, runtime)
 
     @classmethod
-    def load(cls, path: str | Path | None = None, device: str = "auto") -> Self:
+    def load(cls, path: str | Path | None = None, device: str = "auto", cache: Path | None = None) -> Self:
         """Load a bundle folder, a shipped bundle by name, or (None) the shipped default.
 
         `device` is `auto` (a GPU when there is one, else OpenVINO when it is installed), `cpu` (by torch), `openvino`,
-        `cuda` or `cuda:N`. Raises :class:`~reid.errors.BundleError` when the folder is not exactly a bundle and
-        ``ValueError`` when the device is not there.
+        `cuda` or `cuda:N`. In the folder `cache` OpenVINO's form of the network is kept for the next time. Raises
+        :class:`~reid.errors.BundleError` when the folder is not exactly a bundle and ``ValueError`` when the device is
+        not there.
         """
         folder = bundle_folder(path)
         bundle = read_bundle(folder, EMBEDDING)
         network = load_network(folder, bundle, EMBEDDING)
-        return cls(bundle, network, resolve_device(device), openvino=runs_on_openvino(device))
+        return cls(bundle, network, resolve_device(device), openvino=runs_on_openvino(device), cache=cache)
 
     @property
     def bundle_id(self) -> str:

@@ -33,6 +33,14 @@ def kept_text(path: Path, fresh: str) -> str:
         raise HomeError(f"expected a file that can be written at {path}, got: {error.strerror}") from error
 
 
+def make_home(folder: Path) -> None:
+    """Make the folder, readable by its owner alone, if it is missing. Raises HomeError."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise HomeError(f"expected a REID_HOME that can be written, got {folder}: {error.strerror}") from error
+
+
 class Home:
     """The folder, made if it is missing (readable by its owner alone) and locked until :meth:`close`.
 
@@ -42,8 +50,8 @@ class Home:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        make_home(folder)
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise HomeError(f"expected a REID_HOME that can be written, got {folder}: {error.strerror}") from error

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from reid.datasets.generated import generate_crops
@@ -14,7 +15,9 @@ from reid.networks.embedding import EmbeddingArguments, EmbeddingNetwork
 from reid.precision import Precision, choose_precision, multiplies_bf16, native_half
 from reid.predictors import Embedder, openvino_network, resolve_device
 from reid.predictors import device as devices
+from reid.predictors.openvino_network import OpenVinoNetwork
 from reid.transforms import PreprocessConfig
+from tests.conftest import write_tiny
 
 
 @pytest.fixture(scope="module", params=["cpu", "openvino"])
@@ -78,6 +81,40 @@ def test_openvino_is_not_used_where_it_does_not_agree(monkeypatch: pytest.Monkey
     monkeypatch.setattr(openvino_network, "agreement", lambda *_: 0.99)
     with pytest.raises(ValueError, match=r"expected OpenVINO to agree with the bundle to 0\.999, got 0\.990000"):
         Embedder.load(tiny_bundle, device="openvino")
+
+
+def test_openvinos_form_is_kept_and_a_torn_or_foreign_one_is_made_anew(
+    tmp_path: Path, tiny_bundle: Path, crops: list[Image.Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def embedded() -> NDArray[np.float32]:
+        return Embedder.load(tiny_bundle, "openvino", tmp_path / "cache").embed(crops)
+
+    expected, converted = embedded(), list[OpenVinoNetwork]()
+    (file,) = (tmp_path / "cache").glob("*.xml")
+    assert sorted((tmp_path / "cache").iterdir()) == [file.with_suffix(".bin"), file]
+    own = OpenVinoNetwork._converted
+    monkeypatch.setattr(OpenVinoNetwork, "_converted", lambda network: converted.append(network) or own(network))
+    foreign = Embedder.load(write_tiny(tmp_path / "other", seed=1), "openvino", tmp_path / "foreign").bundle_id
+    converted.clear()
+    for part, damage in (
+        (file, file.read_bytes()[:1000]),
+        (file.with_suffix(".bin"), (tmp_path / "foreign" / f"{foreign}.bin").read_bytes()),
+    ):
+        assert np.array_equal(embedded(), expected)
+        assert not converted
+        part.write_bytes(damage)
+        assert np.array_equal(embedded(), expected)
+        assert len(converted) == 1
+        converted.clear()
+
+
+def test_a_cache_that_cannot_be_written_costs_nothing_but_time(
+    tmp_path: Path, tiny_bundle: Path, crops: list[Image.Image], caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "cache").write_text("a file")
+    embedder = Embedder.load(tiny_bundle, "openvino", tmp_path / "cache")
+    assert embedder.embed(crops).shape == (len(crops), 32)
+    assert "could not be kept" in caplog.text
 
 
 def test_openvino_embeds_where_it_was_said_and_by_itself_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,6 +52,10 @@ def test_its_clips_go_through_training_and_bundle_to_an_answer(hmdb51: Path, ser
     bundle = read_bundle(folder / "hmdb51", ACTION)
     assert (bundle.labels, bundle.metrics["num_files"]) == (LABELS, len(TESTED))
     assert bundle.metrics["protocol"] == "HMDB51's official split 1"
+    told = f"among the best five {bundle.metrics['top_5_accuracy']:.2%}"
+    assert bundle.metrics["accuracy"] <= bundle.metrics["top_5_accuracy"]
+    assert told in trained.output
+    assert told in (folder / "hmdb51" / "card.md").read_text()
     clip = next((hmdb51 / "wave").iterdir()).read_bytes()
     answer = recognise(service, clip, bundle="hmdb51")
     assert answer["bundle_id"] == bundle.id

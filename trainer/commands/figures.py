@@ -41,7 +41,8 @@ def _print_classification(figures: Mapping[str, Any]) -> None:
         names = ("true_positive_rate", "precision", "f1", "false_positive_rate")
         table.add_row(label, *(f"{rates[name]:.1%}" for name in names))
     Console().print(table)
+    top_5 = f", among the best five {figures['top_5_accuracy']:.2%}" if "top_5_accuracy" in figures else ""
     typer.echo(
-        f"accuracy {figures['accuracy']:.2%} (95 % interval {low:.1%} to {high:.1%}) of {figures['num_files']} "
+        f"accuracy {figures['accuracy']:.2%} (95 % interval {low:.1%} to {high:.1%}){top_5} of {figures['num_files']} "
         f"files; expected calibration error {figures['expected_calibration_error']:.3f}"
     )
