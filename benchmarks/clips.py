@@ -25,6 +25,7 @@ from benchmarks.service import run_load
 from reid.clips.preprocess import windows
 from reid.networks.action import frame_maps
 from reid.predictors import ActionRecognizer
+from reid.predictors.device import runs_on_openvino
 from reid.predictors.frame_vectors import FrameVectors, pixels_of
 from reid.transforms import IMAGENET_MEAN, IMAGENET_STD
 from service.child import running_service
@@ -44,7 +45,7 @@ def rows() -> Iterator[Row]:
         folder = Path(name)
         clips = [_clip(folder / f"{number}.mp4", number) for number in range(_CLIPS)]
         network = start_network(recipe)
-        frames = FrameVectors(network, recipe.preprocess, torch.device("cpu"))
+        frames = FrameVectors(network, recipe.preprocess, torch.device("cpu"), openvino=runs_on_openvino("auto"))
         plain = start_network(recipe).frames.eval()
         with closing(recipe.preprocess.decoder()) as decoder:
 

@@ -79,7 +79,8 @@ def choose_precision(network: Network, preprocess: Preprocess, device: torch.dev
         with half.autocast(device):
             return network(images)
 
-    return half if agreement(network, rounded, probe_images(preprocess, device)) >= MIN_AGREEMENT else Precision.FP32
+    images = probe_images(preprocess, device)
+    return half if cosine(network(images), rounded(images)) >= MIN_AGREEMENT else Precision.FP32
 
 
 def probe_images(preprocess: Preprocess, device: torch.device) -> torch.Tensor:
@@ -90,7 +91,6 @@ def probe_images(preprocess: Preprocess, device: torch.device) -> torch.Tensor:
     return preprocess.normalise(F.interpolate(coarse, size, mode="bilinear").mul(255).to(torch.uint8).to(device))
 
 
-def agreement(network: Network, other: Network, images: torch.Tensor) -> float:
-    """The least cosine between the answers of two networks to the same images."""
-    exact, found = (one(images).float().flatten(1) for one in (network, other))
-    return F.cosine_similarity(exact, found).min().item()
+def cosine(exact: torch.Tensor, found: torch.Tensor) -> float:
+    """The least cosine between two networks' answers (B, …) to the same images."""
+    return F.cosine_similarity(exact.float().flatten(1), found.float().flatten(1)).min().item()

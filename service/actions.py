@@ -21,6 +21,7 @@ from service.decoding import Decoders
 from service.metrics import Metrics
 from service.on_demand import OnDemand
 from service.problems import DeadlineError
+from service.settings import Settings
 
 DEFAULT = "fights"
 _LONGEST_DECODING_S = 30.0
@@ -72,11 +73,13 @@ class Actions(OnDemand[ActionModel, ActionArguments, ClipPreprocess]):
     Clips are decoded on threads of their own: one that takes its time must not hold up images.
     """
 
-    def __init__(self, home: Path, device: str, decoders: Decoders, metrics: Metrics, deadline_s: float) -> None:
-        super().__init__(ACTION, "an action bundle", home, device, decoders, metrics, deadline_s)
-        self.admission = Admission(metrics, deadline_s)
+    def __init__(self, settings: Settings, decoders: Decoders, metrics: Metrics) -> None:
+        super().__init__(ACTION, "an action bundle", settings, decoders, metrics)
+        self.admission = Admission(metrics, settings.deadline_s)
         self._clip_decoders = Decoders()
-        self._limits = ClipLimits(max_sampled_frames=MOST_IMAGES, max_seconds=min(deadline_s, _LONGEST_DECODING_S))
+        self._limits = ClipLimits(
+            max_sampled_frames=MOST_IMAGES, max_seconds=min(settings.deadline_s, _LONGEST_DECODING_S)
+        )
 
     def close(self) -> None:
         """Finish what waits, and end the spare decoders."""
@@ -86,14 +89,14 @@ class Actions(OnDemand[ActionModel, ActionArguments, ClipPreprocess]):
             model.recognizer.close()
 
     def _open(self, folder: Path) -> ActionModel:
-        recognizer = ActionRecognizer.load(folder, self._device, self._limits)
+        recognizer = ActionRecognizer.load(folder, self._settings.device, self._limits, self._settings.cache)
 
         def see(pixels: torch.Tensor) -> NDArray[np.float32]:
             vectors: NDArray[np.float32] = recognizer.frames.of(pixels).cpu().numpy()
             return vectors
 
         queue = ModelQueue(
-            recognizer.bundle.preprocess, see, self._decoders, self._metrics, self._deadline_s, self.admission
+            recognizer.bundle.preprocess, see, self._decoders, self._metrics, self._settings.deadline_s, self.admission
         )
         queue.warm_up()
         return ActionModel(recognizer, queue, self._clip_decoders)

@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from service.metrics import Metrics
 from service.problems import QueueFullError
@@ -72,6 +73,13 @@ class Ticket:
         """:meth:`hold`, now that they are all here."""
         self.hold(images)
         self.begun_s = self._admission.clock()
+
+    @contextmanager
+    def uncounted(self) -> Iterator[None]:
+        """Time in here is not the request's own, such as loading a model that nobody asked for before."""
+        begun_s = self._admission.clock()
+        yield
+        self.deadline_s += self._admission.clock() - begun_s
 
     def leave(self) -> None:
         """Make room. Leaving twice is leaving once."""

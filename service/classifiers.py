@@ -15,6 +15,7 @@ from service.batching import ModelQueue
 from service.decoding import Decoders
 from service.metrics import Metrics
 from service.on_demand import OnDemand
+from service.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -28,15 +29,15 @@ class Classifier:
 class Classifiers(OnDemand[Classifier, ClassifierArguments, PreprocessConfig]):
     """The classifiers on disk."""
 
-    def __init__(self, home: Path, device: str, decoders: Decoders, metrics: Metrics, deadline_s: float) -> None:
-        super().__init__(CLASSIFIER, "a classifier", home, device, decoders, metrics, deadline_s)
+    def __init__(self, settings: Settings, decoders: Decoders, metrics: Metrics) -> None:
+        super().__init__(CLASSIFIER, "a classifier", settings, decoders, metrics)
 
     def _open(self, folder: Path) -> Classifier:
-        model = ImageClassifier.load(folder, self._device)
+        model = ImageClassifier.load(folder, self._settings.device)
 
         def score(pixels: torch.Tensor) -> NDArray[np.float32]:
             return model.score_pixels(pixels)
 
-        queue = ModelQueue(model.bundle.preprocess, score, self._decoders, self._metrics, self._deadline_s)
+        queue = ModelQueue(model.bundle.preprocess, score, self._decoders, self._metrics, self._settings.deadline_s)
         queue.warm_up()
         return Classifier(model.bundle, queue)

@@ -72,9 +72,9 @@ class Core:
             opened.callback(decoders.close)
             models = Models(settings, gallery, embedder, decoders, metrics)
             opened.callback(models.close)
-            classifiers = Classifiers(settings.home, settings.device, decoders, metrics, settings.deadline_s)
+            classifiers = Classifiers(settings, decoders, metrics)
             opened.callback(classifiers.close)
-            actions = Actions(settings.home, settings.device, decoders, metrics, settings.deadline_s)
+            actions = Actions(settings, decoders, metrics)
             opened.callback(actions.close)
             detector = detector_of(settings, decoders, metrics)
             if detector is not None:

@@ -11,6 +11,7 @@ from service.bundles import bundles, folders
 from service.decoding import Decoders
 from service.gallery.errors import NotFoundError
 from service.metrics import Metrics
+from service.settings import Settings
 
 
 class Served(Protocol):
@@ -30,24 +31,20 @@ class OnDemand(ABC, Generic[Loaded, Arguments, Preprocess]):
         self,
         kind: Kind[Arguments, Preprocess, Any],
         noun: str,
-        home: Path,
-        device: str,
+        settings: Settings,
         decoders: Decoders,
         metrics: Metrics,
-        deadline_s: float,
     ) -> None:
         self._kind, self._noun = kind, noun
-        self._home = home
-        self._device = device
+        self._settings = settings
         self._decoders = decoders
         self._metrics = metrics
-        self._deadline_s = deadline_s
         self._loading = threading.Lock()
         self._loaded: dict[str, Loaded] = {}
 
     def on_disk(self) -> dict[str, Bundle[Arguments, Preprocess]]:
         """By name."""
-        return {name: bundle for name, bundle in bundles(self._home).items() if bundle.kind == self._kind.name}
+        return {name: bundle for name, bundle in bundles(self._settings.home).items() if bundle.kind == self._kind.name}
 
     def loaded(self, name: str) -> Loaded | None:
         """One that was asked for before."""
@@ -59,7 +56,7 @@ class OnDemand(ABC, Generic[Loaded, Arguments, Preprocess]):
             if name not in self._loaded:
                 if name not in self.on_disk():
                     raise NotFoundError(f"expected {self._noun} that exists, got {name!r}")
-                self._loaded[name] = self._open(folders(self._home)[name])
+                self._loaded[name] = self._open(folders(self._settings.home)[name])
             return self._loaded[name]
 
     def close(self) -> None:

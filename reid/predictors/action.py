@@ -13,9 +13,10 @@ from reid.clips import Clip, ClipLimits, Sampling
 from reid.clips.preprocess import windows
 from reid.kinds import ACTION, ActionBundle
 from reid.networks.action import ActionNetwork
-from reid.predictors.device import resolve_device
+from reid.predictors.device import resolve_device, runs_on_openvino
 from reid.predictors.frame_vectors import FrameVectors, pixels_of
 from reid.predictors.label_score import LabelScore, ranked
+from reid.predictors.openvino_network import kept_form
 
 
 @dataclass(frozen=True)
@@ -31,24 +32,35 @@ class ActionRecognizer:
     """An action bundle ready to use. Make one with :meth:`load`, end it with :meth:`close`."""
 
     def __init__(
-        self, bundle: ActionBundle, network: ActionNetwork, device: torch.device, limits: ClipLimits | None = None
+        self,
+        bundle: ActionBundle,
+        network: ActionNetwork,
+        device: torch.device,
+        limits: ClipLimits | None = None,
+        *,
+        openvino: bool = False,
+        cache: Path | None = None,
     ) -> None:
         self.bundle = bundle
         self.device = device
         self.head = network.head
-        self.frames = FrameVectors(network, bundle.preprocess, device)
+        kept = kept_form(cache, bundle.id)
+        self.frames = FrameVectors(network, bundle.preprocess, device, openvino=openvino, kept=kept)
         self._decoder = bundle.preprocess.decoder(limits)
 
     @classmethod
-    def load(cls, path: str | Path, device: str = "auto", limits: ClipLimits | None = None) -> Self:
-        """Load a bundle folder or a shipped bundle by name.
+    def load(
+        cls, path: str | Path, device: str = "auto", limits: ClipLimits | None = None, cache: Path | None = None
+    ) -> Self:
+        """Load a bundle folder or a shipped bundle by name; `device` and `cache` as an :class:`Embedder` has them.
 
         Raises :class:`~reid.errors.BundleError` when it is not exactly an action bundle and ``ValueError`` when the
         device is not there.
         """
         folder = bundle_folder(path)
         bundle = read_bundle(folder, ACTION)
-        return cls(bundle, load_network(folder, bundle, ACTION), resolve_device(device), limits)
+        network, on_openvino = load_network(folder, bundle, ACTION), runs_on_openvino(device)
+        return cls(bundle, network, resolve_device(device), limits, openvino=on_openvino, cache=cache)
 
     def predict(self, clip: bytes) -> list[LabelScore]:
         """The bytes of a clip → every label, best first; of several windows, the mean. The scores sum to 1.

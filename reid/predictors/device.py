@@ -10,7 +10,7 @@ _HAS_OPENVINO = find_spec(OPENVINO) is not None
 
 
 def runs_on_openvino(device: str) -> bool:
-    """Whether embeddings are OpenVINO's to compute: where that was said, and by `auto` where it is and a GPU is not."""
+    """Whether crops and frames are OpenVINO's to see: where that was said, and by `auto` where it is and no GPU is."""
     return device == OPENVINO or (device == "auto" and _HAS_OPENVINO and not torch.cuda.is_available())
 
 

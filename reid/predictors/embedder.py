@@ -17,7 +17,7 @@ from reid.kinds import EMBEDDING, EmbeddingBundle
 from reid.networks.embedding import EmbeddingNetwork
 from reid.precision import Network, Precision, choose_precision
 from reid.predictors.device import OPENVINO, resolve_device, runs_on_openvino
-from reid.predictors.openvino_network import OpenVinoNetwork
+from reid.predictors.openvino_network import OpenVinoNetwork, kept_form
 
 _LOG = logging.getLogger(__name__)
 _BATCH = 32
@@ -40,7 +40,7 @@ class Embedder:
         # torch's types know `to` with a memory format for tensors only.
         own = network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.precision: Precision = choose_precision(own, bundle.preprocess, device)
-        kept = cache / f"{bundle.id}.xml" if cache else None
+        kept = kept_form(cache, bundle.id)
         self._network: Network = OpenVinoNetwork(own, bundle.preprocess, self.precision, kept) if openvino else own
         runtime = OPENVINO if openvino else "torch"
         _LOG.info("bundle %s on %s in %s by %s", bundle.id[:12], device, self.precision, runtime)

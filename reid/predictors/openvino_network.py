@@ -1,4 +1,4 @@
-"""An embedding network run by OpenVINO, which does a crop on a processor in a third of torch's time (docs/results)."""
+"""A network run by OpenVINO, which does a crop on a processor in a third of torch's time (docs/results)."""
 
 import logging
 import tempfile
@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
-from reid.networks.embedding import EmbeddingNetwork
-from reid.precision import MIN_AGREEMENT, Precision, Preprocess, agreement, probe_images
+from reid.precision import MIN_AGREEMENT, Network, Precision, Preprocess, cosine, probe_images
 
 if TYPE_CHECKING:
     import openvino
@@ -18,18 +18,28 @@ _LOG = logging.getLogger(__name__)
 _HINTS = {Precision.FP32: "f32", Precision.BF16: "bf16"}
 
 
+def kept_form(cache: Path | None, bundle_id: str) -> Path | None:
+    """Where in a folder a bundle's form for OpenVINO is kept, if there is a folder."""
+    return cache / f"{bundle_id}.xml" if cache else None
+
+
 class OpenVinoNetwork:
-    """(B, 3, H, W) float32, normalised → (B, D) float32, as the network it was made of. Safe to call from any thread.
+    """(B, 3, H, W) float32, normalised → float32 as the network it was made of. Safe to call from any thread.
 
     Its form for OpenVINO is read from the file `kept` (.xml, its .bin beside it), where that is there and agrees; else
     it is converted, which takes 3 s of a processor, and kept there. Raises ``ValueError`` where its answers to probe
-    images are not within cosine 0.999 of the network's own in float32.
+    images, or what `judged` makes of both, are not within cosine 0.999 of the network's own in float32.
     """
 
     def __init__(
-        self, network: EmbeddingNetwork, preprocess: Preprocess, precision: Precision, kept: Path | None = None
+        self,
+        network: nn.Module,
+        preprocess: Preprocess,
+        precision: Precision,
+        kept: Path | None = None,
+        judged: Network = torch.Tensor.float,
     ) -> None:
-        self._network, self._precision = network, precision
+        self._network, self._precision, self._judged = network, precision, judged
         self._probes = probe_images(preprocess, torch.device("cpu"))
         self._own = threading.local()  # a request of OpenVINO's is one thread's
         if kept is None or not self._takes_up(kept):
@@ -41,7 +51,7 @@ class OpenVinoNetwork:
                 _keep(model, kept)
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        """Embed a batch of any size."""
+        """A batch of any size."""
         if not hasattr(self._own, "request"):
             self._own.request = self._compiled.create_infer_request()
         return torch.from_numpy(self._own.request.infer([images.contiguous().numpy()], share_inputs=True)[0])
@@ -67,7 +77,8 @@ class OpenVinoNetwork:
         self._compiled = openvino.Core().compile_model(model, "CPU", set_by)
         self._own = threading.local()
         with torch.inference_mode():
-            return agreement(self._network, self, self._probes)
+            own, found = (self._judged(network(self._probes)) for network in (self._network, self))
+            return cosine(own, found)
 
     def _converted(self) -> "openvino.Model":
         import openvino

@@ -43,9 +43,10 @@ async def recognise(
 ) -> Response:
     """Recognise what happens in a clip (MP4, AVI, MKV, WebM …): every label with its score, and time ranges.
 
-    With `camera_id` each run of windows whose best label is sure enough becomes an event `action_recognised`. Frames
-    can also be sent one by one: `WS /v1/actions/stream` takes JPEG files as binary messages and answers each with the
-    scores of the last frames as JSON; its query takes `bundle`, `camera_id`, `labels` and `min_score`.
+    A bundle is loaded when it is first asked, which is not held against the request's time. With `camera_id` each run
+    of windows whose best label is sure enough becomes an event `action_recognised`. Frames can also be sent one by one:
+    `WS /v1/actions/stream` takes JPEG files as binary messages and answers each with the scores of the last frames as
+    JSON; its query takes `bundle`, `camera_id`, `labels` and `min_score`.
     """
     clip, fields = await _read(request)
     check_news(fields, actor, viewer.scopes)
@@ -58,7 +59,8 @@ async def recognise(
     written = await replayed(core.gallery, actor, asked)
     if written is not None:
         return answered(written, render)
-    model = await run_in_threadpool(core.actions.load, fields.bundle or DEFAULT)
+    with ticket.uncounted():
+        model = await run_in_threadpool(core.actions.load, fields.bundle or DEFAULT)
     recognised = await until_gone(request, model.recognise(clip, ticket, dense=fields.windows == "dense"))
     seen = _news(model, recognised, fields)
     if not seen:

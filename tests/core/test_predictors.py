@@ -78,7 +78,7 @@ def test_an_embedder_serves_several_threads_at_once(embedder: Embedder, crops: l
 
 
 def test_openvino_is_not_used_where_it_does_not_agree(monkeypatch: pytest.MonkeyPatch, tiny_bundle: Path) -> None:
-    monkeypatch.setattr(openvino_network, "agreement", lambda *_: 0.99)
+    monkeypatch.setattr(openvino_network, "cosine", lambda *_: 0.99)
     with pytest.raises(ValueError, match=r"expected OpenVINO to agree with the bundle to 0\.999, got 0\.990000"):
         Embedder.load(tiny_bundle, device="openvino")
 

@@ -38,6 +38,17 @@ def test_scores_are_those_of_the_bundle_itself_with_time_ranges(service, doings)
     recognizer.close()
 
 
+def test_openvino_and_torch_see_the_same_in_frames(doings, tmp_path):
+    scores = []
+    for device in ("cpu", "openvino", "openvino"):  # the last one reads what the one before it kept
+        recognizer = ActionRecognizer.load(doings, device, cache=tmp_path / "cache")
+        scores.append(recognizer.clip_scores(clip(frames=11)))
+        recognizer.close()
+    assert (tmp_path / "cache" / f"{recognizer.bundle.id}.xml").exists()
+    assert scores[1] == pytest.approx(scores[0], abs=1e-4)
+    assert scores[2] == pytest.approx(scores[1], abs=1e-6)
+
+
 def test_the_shipped_bundle_answers_unless_another_is_named(service):
     answer = service.client.post("/v1/actions", files={"file": clip(frames=30)}).raise_for_status().json()
     assert {one["label"] for one in answer["labels"]} == {"fight", "noFight"}

@@ -60,6 +60,15 @@ def test_the_deadline_counts_from_the_arrival():
     assert (ticket.deadline_s, ticket.left_s, ticket.begun_s) == (103.0, 0.5, 102.5)
 
 
+def test_what_is_not_the_requests_own_does_not_count():
+    now = [0.0]
+    ticket = house(4.0, deadline_s=10.0, clock=lambda: now[0]).arrive()
+    now[0] = 3.0
+    with ticket.uncounted():
+        now[0] = 23.0
+    assert ticket.left_s == 7.0
+
+
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 9)), max_size=60), st.floats(0.5, 50))
 def test_the_house_always_holds_what_its_tickets_hold_and_never_more_than_can_be_done(steps, pace):
     full, tickets, held = house(pace), {}, {}
