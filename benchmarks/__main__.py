@@ -7,7 +7,18 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-_MODULES = ("clips", "embedding", "enrolment", "evaluation", "reranking", "search", "service", "stores", "training")
+_MODULES = (
+    "clips",
+    "embedding",
+    "enrolment",
+    "evaluation",
+    "footprint",
+    "reranking",
+    "search",
+    "service",
+    "stores",
+    "training",
+)
 _RESULTS = Path(__file__).parent.parent / "docs" / "results"
 
 

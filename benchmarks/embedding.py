@@ -19,14 +19,11 @@ from torchvision import models, transforms
 
 from benchmarks.harness import Row, compare, main
 from benchmarks.torchreid_package import VERSION, installed_torchreid, load
-from reid.bundle import Bundle, write_bundle
+from benchmarks.untrained import HEIGHT_PX, WIDTH_PX, untrained_resnet50
 from reid.datasets.generated import generate_crops
-from reid.kinds import EMBEDDING
-from reid.networks.embedding import EmbeddingArguments, EmbeddingNetwork
 from reid.predictors import Embedder
-from reid.transforms import IMAGENET_MEAN, IMAGENET_STD, PreprocessConfig
+from reid.transforms import IMAGENET_MEAN, IMAGENET_STD
 
-_HEIGHT, _WIDTH = 256, 128
 _LARGEST = 128
 Files = Sequence[Path]
 
@@ -36,7 +33,7 @@ def rows() -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         files = _crops(folder)
-        resnet50 = _embedder(folder / "resnet50")
+        resnet50 = Embedder.load(untrained_resnet50(folder / "resnet50"))
         with installed_torchreid() as package:
             extractor = _torchreid_extractor(package)
             yield compare(
@@ -85,25 +82,6 @@ def _embed(embedder: Embedder, files: Files) -> object:
     return embedder.embed([file.read_bytes() for file in files])
 
 
-def _embedder(folder: Path) -> Embedder:
-    """A ResNet-50 as a user of ours would load it: a bundle, on what `auto` finds."""
-    arguments = EmbeddingArguments("resnet50", 2, "linear", 512)
-    description = Bundle(
-        name="resnet50",
-        network=arguments,
-        preprocess=PreprocessConfig(height_px=_HEIGHT, width_px=_WIDTH, flip_average=False),
-        licence="none: untrained",
-        recipe={},
-        data_sha256="",
-        code_commit="",
-        metrics={},
-        calibration=None,
-        kind=EMBEDDING.name,
-    )
-    write_bundle(folder, EmbeddingNetwork(arguments), description, card="")
-    return Embedder.load(folder)
-
-
 def _bare(embedder: Embedder, batch: int) -> Callable[[], object]:
     size = (batch, 3, embedder.bundle.preprocess.height_px, embedder.bundle.preprocess.width_px)
     pixels = torch.from_numpy(np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8))
@@ -117,7 +95,7 @@ class _Torchvision:
         self._network = models.resnet50(weights=None).eval()
         self._network.fc = torch.nn.Identity()
         to_input = [transforms.ToTensor(), transforms.Normalize(IMAGENET_MEAN, IMAGENET_STD)]
-        self._prepare = transforms.Compose([transforms.Resize((_HEIGHT, _WIDTH)), *to_input])
+        self._prepare = transforms.Compose([transforms.Resize((HEIGHT_PX, WIDTH_PX)), *to_input])
 
     @torch.no_grad()
     def __call__(self, files: Files) -> object:
@@ -140,7 +118,7 @@ def _torchreid_extractor(package: Path) -> Callable[[list[str]], object]:
     stand_ins = {"torchreid": ModuleType("torchreid"), "torchreid.reid": ModuleType("torchreid.reid")}
     sys.modules.update(stand_ins | {utils.__name__: utils, its_models.__name__: its_models})
     extractor: Callable[[list[str]], object] = load(package / "utils" / "feature_extractor.py").FeatureExtractor(
-        "resnet50", image_size=(_HEIGHT, _WIDTH), device="cpu", verbose=False
+        "resnet50", image_size=(HEIGHT_PX, WIDTH_PX), device="cpu", verbose=False
     )
     return extractor
 

@@ -4,9 +4,7 @@ The million takes 8 GB of disk, and minutes to be made.
 """
 
 import dataclasses
-import hashlib
 import io
-import sqlite3
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,18 +16,15 @@ from reid import threads
 
 threads.configure()
 
-import numpy as np
-from numpy.typing import NDArray
-
+from benchmarks.filled_gallery import fill, unit_rows
 from benchmarks.harness import Row, compare, main, resident_mb
 from reid.datasets.generated import generate_crops
 from reid.predictors import Embedder
 from service.child import running_service
 from service.gallery.gallery import Gallery
-from service.gallery.records import Actor, Crop, Moment, SightingFields, new_id
-from service.gallery.sqlite.schema import connect
+from service.gallery.records import Actor, Crop, Moment, SightingFields
 
-_ENROLLED, _WRITERS, _MILLION, _AT_ONCE = 320, 16, 1_000_000, 10_000
+_ENROLLED, _WRITERS, _MILLION = 320, 16, 1_000_000
 _ACTOR = Actor("benchmark")
 
 
@@ -39,7 +34,7 @@ def rows() -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
         yield _enrolment(Path(folder), embedder)
         home = Path(folder) / "million"
-        _fill(home, embedder)
+        fill(home, embedder, _MILLION)
         yield from _million(Path(folder), home, 2 * embedder.dimension)
 
 
@@ -101,62 +96,13 @@ def _row(timed: Row, name: str, ours: float, peer: float, unit: str) -> Row:
 def _crops(embedder: Embedder) -> list[Crop]:
     """Crops as cameras send them, each another: the vector is of no matter here."""
     people = generate_crops(_ENROLLED // 8, cameras=2, per_camera=4)
-    vectors = _unit_rows(len(people), embedder.dimension)
+    vectors = unit_rows(len(people), embedder.dimension)
     crops = []
     for crop, vector in zip(people, vectors, strict=True):
         buffer = io.BytesIO()
         crop.image.save(buffer, "JPEG", quality=95)
         crops.append(Crop(buffer.getvalue(), crop.image.width, crop.image.height, vector, embedder.bundle_id))
     return crops
-
-
-def _fill(home: Path, embedder: Embedder) -> None:
-    """A home as a million enrolments leave it, written in bulk; the crops are empty files."""
-    store = home / "gallery.sqlite"
-    Gallery(home, store, embedder.bundle_id, embedder.dimension).close()
-    connection = connect(store)
-    connection.execute("PRAGMA synchronous = OFF")
-    connection.executemany(
-        "INSERT INTO persons (person_id, metadata, created_at_us, updated_at_us) VALUES (?, '{}', 0, 0)",
-        [(f"person-{number}",) for number in range(_MILLION // 20)],
-    )
-    for start in range(0, _MILLION, _AT_ONCE):
-        _add(connection, home, start, _unit_rows(_AT_ONCE, embedder.dimension, start))
-    connection.close()
-
-
-def _add(connection: sqlite3.Connection, home: Path, start: int, vectors: NDArray[np.float16]) -> None:
-    hashes = [hashlib.sha256(f"{start + number}".encode()).hexdigest() for number in range(len(vectors))]
-    connection.execute("BEGIN")
-    connection.executemany(
-        "INSERT INTO sightings (sighting_id, person_row, camera_id, captured_at_us, captured_at_offset_minutes,"
-        " tracklet_id, metadata, image_sha256, width_px, height_px, created_at_us)"
-        " VALUES (?, ?, ?, ?, 0, ?, '{}', ?, 64, 128, 0)",
-        [
-            (
-                new_id(),
-                1 + number % (_MILLION // 20),
-                f"camera-{number % 16}",
-                number * 10**6,
-                f"t{number // 20}",
-                sha256,
-            )
-            for number, sha256 in enumerate(hashes, start)
-        ],
-    )
-    connection.executemany(
-        "INSERT INTO vectors VALUES (1, ?, ?)",
-        [(start + number + 1, vector.tobytes()) for number, vector in enumerate(vectors)],
-    )
-    connection.execute("COMMIT")
-    for sha256 in hashes:
-        (home / "crops" / sha256[:2] / f"{sha256}.jpg").touch(mode=0o600)
-
-
-def _unit_rows(count: int, dimension: int, seed: int = 0) -> NDArray[np.float16]:
-    vectors = np.random.default_rng(seed).standard_normal((count, dimension), dtype=np.float32)
-    unit: NDArray[np.float16] = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16)
-    return unit
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The endpoint that one writes first: a route that runs the model once a request: `python -m benchmarks.naive PORT`."""
+"""The endpoint that one writes first, torch in a route, once a request: `python -m benchmarks.naive PORT BUNDLE`."""
 
 import sys
 
@@ -11,7 +11,7 @@ from fastapi import FastAPI, UploadFile
 
 from reid.predictors import Embedder
 
-embedder = Embedder.load()
+embedder = Embedder.load(sys.argv[2], "cpu")
 app = FastAPI()
 
 

@@ -22,15 +22,20 @@ from reid import threads
 threads.configure()
 
 import httpx
+import numpy as np
 
+from benchmarks.filled_gallery import fill, unit_rows
 from benchmarks.harness import Row, compare, main, resident_mb
+from benchmarks.untrained import untrained_resnet50
 from reid.datasets.generated import generate_crops
 from reid.images import decode_image
 from reid.predictors import Embedder
+from reid.search import ExactIndex
 from service.batching import BATCH_IMAGES
 from service.child import free_port, running_service
 
-_REQUESTS, _CLIENTS, _PAIRS = 320, 64, 5
+_REQUESTS, _NAIVE_REQUESTS, _CLIENTS, _PAIRS = 320, 128, 64, 5
+_GALLERY = 200_000
 _DEADLINE_S, _LEVEL_S, _MOST_CLIENTS = 1, 8, 512
 _LEVELS, _OVERLOAD = (50, 90, 500), 500  # percent of the peak
 _PERCENTILES = (50, 95, 99)
@@ -77,16 +82,47 @@ def rows(minutes: float) -> Iterator[Row]:
                 pairs=_PAIRS,
                 per=_REQUESTS,
             )
-            with _naive() as naive_url:
-                yield compare(
-                    "service 64 clients vs naive endpoint",
-                    crowd,
-                    lambda: run_load(naive_url, "/embed", body, _TYPE, "--clients", _CLIENTS, "--requests", _REQUESTS),
-                    peer_name="a FastAPI route that runs the model for each request",
-                    pairs=_PAIRS,
-                    per=_REQUESTS,
-                )
+        yield _against_naive(folder, body)
+        yield _search(folder, embedder, crop)
         yield from _under_load(folder, body, minutes)
+
+
+def _against_naive(folder: Path, body: Path) -> Row:
+    """The same ResNet-50 in both."""
+    bundle = untrained_resnet50(folder / "resnet50")
+    many = ("--clients", _CLIENTS, "--requests", _NAIVE_REQUESTS)
+    with _service(folder / "of-resnet50", "60", bundle) as (url, _, _), _naive(bundle) as naive_url:
+
+        def crowd() -> None:
+            done = run_load(url, _PATH, body, _TYPE, *many)
+            assert done["statuses"] == {"200": _NAIVE_REQUESTS}, done["statuses"]
+
+        return compare(
+            "service 64 clients vs naive endpoint",
+            crowd,
+            lambda: run_load(naive_url, "/embed", body, _TYPE, *many),
+            peer_name="the same ResNet-50 by torch in a FastAPI route, one request at a time",
+            pairs=_PAIRS,
+            per=_NAIVE_REQUESTS,
+        )
+
+
+def _search(folder: Path, embedder: Embedder, crop: bytes) -> Row:
+    """One crop against a large gallery, with its audit line on the disk, and what alone cannot be spared."""
+    home = folder / "large"
+    home.mkdir()
+    fill(home / "home", embedder, _GALLERY)
+    index = ExactIndex(embedder.dimension)
+    index.add(np.arange(_GALLERY), unit_rows(_GALLERY, embedder.dimension))
+    view = index.view()
+    with _service(home, "60") as (_, client, _):
+        return compare(
+            f"service search of one crop in {_GALLERY // 1000}k sightings vs model and scan",
+            lambda: client.post("/v1/search", files={"file": crop}).raise_for_status(),
+            lambda: view.search(embedder.embed([crop]), 10),
+            peer_name="Embedder.embed and the index in process",
+            pairs=50,
+        )
 
 
 @dataclass
@@ -198,16 +234,19 @@ def _crop() -> bytes:
 
 
 @contextmanager
-def _service(folder: Path, deadline_s: str) -> Iterator[tuple[str, httpx.Client, subprocess.Popen[bytes]]]:
-    settings = {"REID_AUTH": "off", "REID_DEADLINE_S": deadline_s}
+def _service(
+    folder: Path, deadline_s: str, bundle: Path | str = "default"
+) -> Iterator[tuple[str, httpx.Client, subprocess.Popen[bytes]]]:
+    folder.mkdir(exist_ok=True)
+    settings = {"REID_AUTH": "off", "REID_DEADLINE_S": deadline_s, "REID_BUNDLE": str(bundle)}
     with running_service(folder / "home", folder / "log", settings=settings) as running:
         yield running.url, running.client, running.process
 
 
 @contextmanager
-def _naive() -> Iterator[str]:
+def _naive(bundle: Path) -> Iterator[str]:
     url = f"http://127.0.0.1:{(port := free_port(None))}"
-    with subprocess.Popen([sys.executable, "-m", "benchmarks.naive", str(port)]) as process:
+    with subprocess.Popen([sys.executable, "-m", "benchmarks.naive", str(port), str(bundle)]) as process:
         try:
             while process.poll() is None and not _answers(url):
                 time.sleep(0.2)
