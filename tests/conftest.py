@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 # A suite that a shell began in the background would have its children ignore Ctrl-C.
@@ -26,7 +27,17 @@ from reid.evaluation.calibration import Calibration, calibrate
 from reid.evaluation.labels import PeopleLabels
 from reid.kinds import EMBEDDING
 from reid.networks.embedding import EmbeddingArguments, EmbeddingNetwork
+from reid.predictors.device import OPENVINO
 from reid.transforms import PreprocessConfig
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _auto_is_torch() -> Iterator[None]:
+    """In this process `auto` leaves OpenVINO to those who say it: to convert a network, however tiny, takes seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("embedder", "action"):
+            patch.setattr(f"reid.predictors.{module}.runs_on_openvino", lambda device: device == OPENVINO)
+        yield
 
 
 @pytest.fixture(scope="session")
