@@ -16,6 +16,7 @@ from service.deepstack.command import deepstack
 from service.frigate.command import frigate
 from service.gallery.sqlite.keys import add_key, list_keys, revoke_key
 from service.gallery.stores import open_keys
+from service.homeassistant.command import home_assistant
 from service.ingest.command import ingest
 from service.settings import Settings, load_settings, masked, variable
 
@@ -47,7 +48,17 @@ keys_app = typer.Typer(
     Only a hash of each key is kept. A running service sees a new or a revoked key at its next request.""",
 )
 app.add_typer(keys_app, name="keys")
-for command in (remote.enrol, remote.query, remote.actions, remote.persons, remote.export, ingest, frigate, deepstack):
+for command in (
+    remote.enrol,
+    remote.query,
+    remote.actions,
+    remote.persons,
+    remote.export,
+    ingest,
+    frigate,
+    deepstack,
+    home_assistant,
+):
     app.command()(command)
 app.command("import")(remote.take_in)
 

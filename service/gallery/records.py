@@ -45,8 +45,17 @@ class Moment:
 
 
 @dataclass(frozen=True)
+class Appearance:
+    """When and where somebody was seen."""
+
+    sighting_id: str
+    camera_id: str | None
+    captured_at: Moment
+
+
+@dataclass(frozen=True)
 class Person:
-    """An identity that the operator named. `sightings` counts those that the caller may see.
+    """An identity that the operator named. `sightings` counts those that the caller may see, `last_seen` is the latest.
 
     To a caller limited to cameras that is all there is: the other fields stay empty.
     """
@@ -58,6 +67,7 @@ class Person:
     created_at: Moment | None = None
     updated_at: Moment | None = None
     sightings: int = 0
+    last_seen: Appearance | None = None
 
 
 @dataclass(frozen=True)

@@ -56,14 +56,23 @@ class SplitIn(Strict):
     into: PersonId | None = Field(default=None, description="who that is, created if new; default: an id is made up")
 
 
+class AppearanceOut(BaseModel):
+    """When and where somebody was seen."""
+
+    sighting_id: str
+    camera_id: str | None
+    captured_at: datetime
+
+
 class PersonOut(BaseModel):
-    """A person as this key sees them. To a key limited to cameras only person_id and sightings are shown."""
+    """A person as this key sees them. To a key limited to cameras only person_id, sightings and last_seen are shown."""
 
     person_id: str
     name: str | None
     tags: list[str]
     metadata: dict[str, Any]
     sightings: int = Field(description="those that this key sees")
+    last_seen: AppearanceOut | None = Field(description="the latest of them, by captured_at")
     created_at: datetime | None
     updated_at: datetime | None
 
@@ -76,9 +85,18 @@ class PersonOut(BaseModel):
             tags=list(person.tags),
             metadata=person.metadata,
             sightings=person.sightings,
+            last_seen=_latest(person),
             created_at=shown(person.created_at),
             updated_at=shown(person.updated_at),
         )
+
+
+def _latest(person: Person) -> AppearanceOut | None:
+    if (last := person.last_seen) is None:
+        return None
+    return AppearanceOut(
+        sighting_id=last.sighting_id, camera_id=last.camera_id, captured_at=last.captured_at.datetime()
+    )
 
 
 class PersonAnswer(PersonOut):

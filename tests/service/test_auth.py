@@ -200,6 +200,8 @@ def test_naming_a_person_teaches_a_limited_key_nothing_about_them(service):
     known |= {"created_at": None, "updated_at": None}
     answer = service.get("/v1/persons/bob", headers=key)
     assert answer.pop("change") == 5
+    known["last_seen"] = answer["last_seen"]
+    assert (answer["last_seen"]["sighting_id"], answer["last_seen"]["camera_id"]) == (other, "north")
     assert answer == known
     assert service.get("/v1/persons", headers=key)["persons"] == [known]
     assert service.get("/v1/persons", headers=key, tag="vip")["persons"] == []

@@ -17,7 +17,7 @@ from service.gallery.errors import HomeError, StoreError
 from service.gallery.redis import scripts
 from service.gallery.redis.address import Fsync, RedisAddress
 from service.gallery.redis.errors import AwayError, LostError
-from service.gallery.sqlite.schema import VERSION
+from service.gallery.sqlite.schema import RECORDS_VERSION
 
 T = TypeVar("T")
 ENTRIES_KEPT = 10_000  # of the log: a service that is further behind loads everything anew
@@ -104,7 +104,7 @@ class Link:
     def begin(self, store_id: str, changes: Changes) -> None:
         """Make a new gallery of these rows, unless there is one."""
         keys, records = self._records(changes, [self._key("head")])
-        self._script("BEGIN", keys, [store_id, VERSION, *records])
+        self._script("BEGIN", keys, [store_id, RECORDS_VERSION, *records])
 
     def commit(self, store_id: str, version: int, request: str, changes: Changes) -> bool:
         """Write what belongs after `version`; False, and nothing is written, where others were first.
@@ -125,8 +125,10 @@ class Link:
         if not found:
             return None
         store_id, newest, floor, schema, entries = found
-        if int(schema) != VERSION:
-            raise HomeError(f"the gallery in Redis is of another version: expected schema {VERSION}, got {int(schema)}")
+        if int(schema) != RECORDS_VERSION:
+            raise HomeError(
+                f"the gallery in Redis is of another version: expected schema {RECORDS_VERSION}, got {int(schema)}"
+            )
         if int(newest) < version:
             raise _lost(version)
         return Head(store_id.decode(), int(newest), int(floor), [Entry(**json.loads(entry)) for entry in entries])

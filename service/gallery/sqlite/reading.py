@@ -11,7 +11,18 @@ from numpy.typing import NDArray
 from service.gallery.digests import sha256
 from service.gallery.errors import ErasedError, IdempotencyError, NotFoundError
 from service.gallery.filters import Condition, Filter, condition, marks, visible
-from service.gallery.records import AuditLine, Key, Moment, Page, Person, Place, Receipt, RetentionRule, Sighting
+from service.gallery.records import (
+    Appearance,
+    AuditLine,
+    Key,
+    Moment,
+    Page,
+    Person,
+    Place,
+    Receipt,
+    RetentionRule,
+    Sighting,
+)
 from service.gallery.sqlite import tombstones
 from service.gallery.sqlite.keys import find_key
 
@@ -294,9 +305,12 @@ class Reading:
             " (SELECT json_group_array(tag) FROM person_tags AS t WHERE t.person_row = p.person_row),"
             " p.metadata, p.created_at_us, p.updated_at_us,"
             " (SELECT count(*) FROM sightings AS s WHERE s.person_row = p.person_row"
-            f" AND {self._visible.sql}) AS sightings"
+            f" AND {self._visible.sql}) AS sightings,"
+            " (SELECT json_array(s.sighting_id, s.camera_id, s.captured_at_us, s.captured_at_offset_minutes)"
+            " FROM sightings AS s WHERE s.person_row = p.person_row"
+            f" AND {self._visible.sql} ORDER BY s.captured_at_us DESC, s.row DESC LIMIT 1)"
             f" FROM persons AS p WHERE {where.sql} AND {seen.sql} ORDER BY p.person_row LIMIT {limit}",
-            (*self._visible.values, *where.values),
+            (*self._visible.values, *self._visible.values, *where.values),
         )
         return [(row, _person(*rest) if self.sees_all else _stranger(*rest)) for row, *rest in found]
 
@@ -327,7 +341,14 @@ def _expired(rule: RetentionRule, now: Moment) -> Condition:
 
 
 def _person(
-    person_id: str, name: str | None, tags: str, metadata: str, created_us: int, updated_us: int, sightings: int
+    person_id: str,
+    name: str | None,
+    tags: str,
+    metadata: str,
+    created_us: int,
+    updated_us: int,
+    sightings: int,
+    last: str | None,
 ) -> Person:
     return Person(
         person_id=person_id,
@@ -337,13 +358,21 @@ def _person(
         created_at=Moment(created_us),
         updated_at=Moment(updated_us),
         sightings=sightings,
+        last_seen=_appearance(last),
     )
 
 
 def _stranger(person_id: str, *rest: Any) -> Person:
     """What a caller limited to cameras may know."""
-    *_, sightings = rest
-    return Person(person_id, sightings=sightings)
+    *_, sightings, last = rest
+    return Person(person_id, sightings=sightings, last_seen=_appearance(last))
+
+
+def _appearance(told: str | None) -> Appearance | None:
+    if told is None:
+        return None
+    sighting_id, camera_id, captured_us, offset = json.loads(told)
+    return Appearance(sighting_id, camera_id, Moment(captured_us, offset))
 
 
 def _sighting(*columns: Any) -> Sighting:

@@ -282,8 +282,16 @@ ALTER TABLE jobs ADD COLUMN home_id TEXT NOT NULL DEFAULT '';
 ALTER TABLE webhooks ADD COLUMN home_id TEXT NOT NULL DEFAULT '';
 """
 
-_SCRIPTS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6)
+_VERSION_7 = """
+-- When somebody was last seen, without reading all of their sightings.
+DROP INDEX sightings_by_person;
+CREATE INDEX sightings_by_person ON sightings (person_row, captured_at_us);
+"""
+
+_SCRIPTS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6, _VERSION_7)
 VERSION = len(_SCRIPTS)
+RECORDS_VERSION = 6
+"""The last version that changed what a record holds: who keeps records elsewhere goes by it."""
 
 
 def open_file(path: Path) -> sqlite3.Connection:

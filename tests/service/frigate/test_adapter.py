@@ -2,8 +2,6 @@
 
 import asyncio
 import random
-import shutil
-import socket
 import subprocess
 import sys
 from collections import defaultdict
@@ -13,13 +11,13 @@ from pathlib import Path
 import aiomqtt
 import pytest
 
-from service.child import free_port
 from service.client import AsyncClient
 from service.frigate.adapter import UNKNOWN, Adapter, Terms
 from service.frigate.api import Frigate, FrigateError
 from service.frigate.ledger import Ledger, LedgerError
 from tests.service.frigate.fake import FakeFrigate, serving
 from tests.service.gallery.conftest import DEADLINE_S, wait_until
+from tests.service.mosquitto import running_mosquitto
 
 SURE = Terms(None, min_score=0.9999)  # the tests' network is untrained: only the same pixels are the same person
 
@@ -181,24 +179,8 @@ def test_the_ledger_forgets_what_is_not_listed_any_more(tmp_path: Path) -> None:
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[int]:
-    """A real mosquitto; its port."""
-    mosquitto = shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin")
-    if mosquitto is None:
-        pytest.skip("mosquitto is not installed (Debian: apt-get install mosquitto)")
-    port = free_port(0)
-    (tmp_path / "mosquitto.conf").write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
-    process = subprocess.Popen([mosquitto, "-c", str(tmp_path / "mosquitto.conf")], stderr=subprocess.DEVNULL)
-    try:
-        wait_until(lambda: answers(port))
+    with running_mosquitto(tmp_path) as port:
         yield port
-    finally:
-        process.terminate()
-        process.wait(DEADLINE_S)
-
-
-def answers(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 async def publish(port: int, messages: list[str]) -> None:

@@ -19,7 +19,7 @@ from service.gallery.errors import (
     NotFoundError,
 )
 from service.gallery.filters import Filter
-from service.gallery.records import Actor, Once, Person
+from service.gallery.records import Actor, Appearance, Once, Person
 from service.gallery.search import Query
 from service.gallery.sqlite.schema import VERSION
 from tests.service.gallery.conftest import (
@@ -289,7 +289,8 @@ def test_a_limited_caller_sees_its_cameras_only(gallery):
         with pytest.raises(NotFoundError):
             found(gallery, query, limited)
     with gallery.reading(limited) as reading:
-        assert reading.persons(0, 10).records == [reading.person("ada")] == [Person("ada", sightings=1)]
+        seen = Appearance(north.sighting_id, "north", north.captured_at)
+        assert reading.persons(0, 10).records == [reading.person("ada")] == [Person("ada", sightings=1, last_seen=seen)]
         for person_id in ("bob", "cy"):
             with pytest.raises(NotFoundError):
                 reading.person(person_id)
