@@ -17,8 +17,10 @@ from service.client import AsyncClient, ServiceError
 from service.frigate.api import Frigate, FrigateError
 from service.frigate.events import Event
 from service.frigate.ledger import Ledger
+from service.schemas.sightings import SightingOut
 
 _LOG = logging.getLogger("service.frigate")
+_MOST_CROPS = 4  # of an event: with four, half as many more pairs were found again as with one (docs/experiments.md)
 UNKNOWN = "unknown-"
 """What the person_id of somebody begins with whom nobody has named yet."""
 
@@ -47,16 +49,16 @@ class Adapter:
     ) -> None:
         self._frigate, self._reid, self._ledger = frigate, reid, ledger
         self._terms, self._write_back = terms, write_back
+        self._earlier: dict[str, list[bytes]] = {}  # crops of events that are not settled
 
     async def catch_up(self) -> bool:
         """Settle every event that can be settled; whether some are left for later, for one reason or another.
 
         Raises :class:`FrigateError` where Frigate does not list its events.
         """
+        listed = [event for event in await self._frigate.events(self._ledger.after) if event.id not in self._ledger]
         left = False
-        for event in await self._frigate.events(self._ledger.after):
-            if event.id in self._ledger:
-                continue
+        for event in listed:
             try:
                 settled = await self._settled(event)
             except (FrigateError, ServiceError, httpx.HTTPError) as error:
@@ -65,57 +67,75 @@ class Adapter:
             if settled:
                 self._ledger.settle(event.id, event.start_time)
             left = left or not settled
+        waiting = {event.id for event in listed if event.id not in self._ledger}
+        self._earlier = {event_id: crops for event_id, crops in self._earlier.items() if event_id in waiting}
         return left
 
     async def _settled(self, event: Event) -> bool:
         """Do what is to do for an event; whether nothing is left."""
         if event.end_time is None:
+            if event.of_a_person:
+                await self._crop(event)
             return False
         if not event.of_a_person:
             return True
-        kept = (await self._reid.send(client.sightings(tracklet_id=event.tracklet_id, limit=1))).sightings
-        if kept:
-            sighting_id, person_id = kept[0].sighting_id, kept[0].person_id
-        else:
-            crop = await self._crop(event)
-            if crop is None:
+        kept = await self._enrolled(event)
+        if not kept:
+            if await self._crop(event) is None:
                 return False
-            sighting_id, person_id = await self._enrol(event, crop), None
-        identity = Identity(person_id, None) if person_id else await self._identify(event, sighting_id)
+            kept = await self._enrol(event)
+        named = [one.person_id for one in kept if one.person_id is not None]
+        identity = Identity(named[0], None) if named else await self._identify(event)
+        for one in kept:
+            if one.person_id is None:
+                await self._reid.send(client.change_sighting(one.sighting_id, person_id=identity.person_id))
         if self._write_back and not identity.person_id.startswith(UNKNOWN):
             person = await self._reid.send(client.person(identity.person_id))
             await self._frigate.set_sub_label(event.id, person.name or person.person_id, identity.score)
         return True
 
+    async def _enrolled(self, event: Event) -> list[SightingOut]:
+        answer = await self._reid.send(client.sightings(tracklet_id=event.tracklet_id, limit=_MOST_CROPS))
+        return list(answer.sightings)
+
     async def _crop(self, event: Event) -> bytes | None:
-        """The person, cut out of the clean snapshot; None while there is none."""
+        """The person, cut out of the clean snapshot as it is now, and remembered; None while there is none.
+
+        Frigate replaces an event's snapshot by a better one while it lasts: of the different ones the latest count.
+        """
         snapshot = await self._frigate.snapshot(event.id)
         if snapshot is None:
             return None
         try:
             frame = decode_image(snapshot)
             box = event.box_xyxy(*frame.size)
-            return encode_crop(frame if box is None else crop_box(frame, box))
+            crop = encode_crop(frame if box is None else crop_box(frame, box))
         except ReidError as error:
             raise FrigateError(f"expected a snapshot that decodes and holds its box: {error}") from error
+        crops = self._earlier.setdefault(event.id, [])
+        if crop not in crops:
+            crops.append(crop)
+            del crops[:-_MOST_CROPS]
+        return crop
 
-    async def _enrol(self, event: Event, crop: bytes) -> str:
+    async def _enrol(self, event: Event) -> list[SightingOut]:
+        """All crops of the event as one tracklet, in one request: all of them or none."""
         said = {"frigate_event": event.id, "zones": event.zones}
         call = client.enrol(
-            [crop],
+            self._earlier[event.id],
             camera_id=event.camera,
             captured_at=event.began.isoformat(),
             tracklet_id=event.tracklet_id,
             metadata=said,
         )
-        return (await self._reid.send(call)).sightings[0].sighting_id
+        return list((await self._reid.send(call)).sightings)
 
-    async def _identify(self, event: Event, sighting_id: str) -> Identity:
-        """The person of the best match, else a new one; written to the sighting."""
+    async def _identify(self, event: Event) -> Identity:
+        """The person of the best match of all its crops together, else a new one."""
         (result,) = (
             await self._reid.send(
                 client.search(
-                    queries=[{"sighting_id": sighting_id}],
+                    queries=[{"tracklet_id": event.tracklet_id}],
                     top_k=1,
                     group_by="person",
                     filter={"exclude_own_tracklet": True},
@@ -125,8 +145,7 @@ class Adapter:
             )
         ).results
         known = [match for match in result.matches if match.person_id is not None]
-        person_id = known[0].person_id if known else None
-        identity = Identity(person_id or f"{UNKNOWN}{event.id}", known[0].score if known else None)
-        await self._reid.send(client.change_sighting(sighting_id, person_id=identity.person_id))
         _LOG.info("event %s on a camera settled: %s", event.id, "a match" if known else "somebody new")
-        return identity
+        if not known:
+            return Identity(f"{UNKNOWN}{event.id}", None)
+        return Identity(str(known[0].person_id), known[0].score)

@@ -21,6 +21,7 @@ from service.remote import EXIT_REFUSED, Key, Url
 _LOG = logging.getLogger("service.frigate")
 _LOOK_AGAIN_S = 60.0
 _SOON_S = 5.0
+_AT_MOST_EACH_S = 1.0  # messages about events under way come many times a second
 _RECONNECT_S = 5.0
 _MQTT_PORT = 1883
 
@@ -56,7 +57,7 @@ def frigate(
 ) -> None:
     """Enrol the people of Frigate's events, and give each event one identity across cameras.
 
-    An event that has ended is enrolled once, from its clean snapshot, under a tracklet_id of its own, and is given the
+    An event that has ended is enrolled once, from its clean snapshots, under a tracklet_id of its own, and is given the
     person of the best match, or a new one (`unknown-…`) that keeps its id until you name or merge it. Messages may be
     lost, doubled or late: what there is to do, Frigate's REST interface says.
     """
@@ -92,6 +93,7 @@ async def _work(adapter: Adapter, wake: asyncio.Event) -> None:
         except FrigateError as error:
             _LOG.warning("%s", error)
             left = True
+        await asyncio.sleep(_AT_MOST_EACH_S)
         with suppress(TimeoutError):
             await asyncio.wait_for(wake.wait(), _SOON_S if left else _LOOK_AGAIN_S)
 

@@ -86,6 +86,33 @@ def test_only_people_who_were_seen_to_the_end_are_enrolled(service, frigate, cat
     assert identities(service) == {under_way: f"{UNKNOWN}{under_way}"}
 
 
+def test_the_snapshots_of_an_event_under_way_are_one_tracklet_of_one_person(service, frigate, tmp_path) -> None:
+    key = service.client.headers["X-API-Key"]
+    under_way = frigate.add(0, 0, "door", end_time=None)
+    wrong = frigate.add(9, 1, "door", end_time=None)
+
+    async def watch() -> None:
+        async with Frigate(frigate.url) as source, AsyncClient(str(service.client.base_url), key) as reid:
+            adapter = Adapter(source, reid, Ledger(tmp_path / "ledger.json"), SURE)
+            for seed in (0, 0, 1, 2, 3, 4):
+                frigate.seeds[under_way] = seed
+                assert await adapter.catch_up()
+                assert service.get("/v1/sightings")["sightings"] == []  # nobody is enrolled before the end
+            for event in frigate.events:
+                event["end_time"] = event["start_time"] + 60
+            frigate.events[1]["false_positive"] = True
+            assert not await adapter.catch_up()
+            assert adapter._earlier == {}
+
+    asyncio.run(watch())
+    sightings = service.get("/v1/sightings")["sightings"]
+    assert {one["metadata"]["frigate_event"] for one in sightings} == {under_way}
+    assert {one["tracklet_id"] for one in sightings} == {f"frigate-{under_way}"}
+    assert {one["person_id"] for one in sightings} == {f"{UNKNOWN}{under_way}"}
+    assert len({one["image_sha256"] for one in sightings}) == len(sightings) == 4
+    assert wrong not in str(sightings)
+
+
 def test_an_event_that_appears_late_is_not_missed(service, frigate, catch_up) -> None:
     frigate.add(1, 2000, "door")
     assert not catch_up()
