@@ -22,7 +22,9 @@ from torch import nn
 
 from benchmarks.harness import Row, compare, main
 from benchmarks.service import run_load
+from reid.clips import ClipLimits, Sampling
 from reid.clips.preprocess import windows
+from reid.clips.sampling import Policy
 from reid.networks.action import frame_maps
 from reid.predictors import ActionRecognizer
 from reid.predictors.device import runs_on_openvino
@@ -34,6 +36,7 @@ from trainer.recipes.actions import ACTIONS_PAPER, ActionRecipe
 from trainer.recipes.catalogue import recipe_with
 
 _CLIPS, _REQUESTS, _CLIENTS = 4, 24, 8
+_LONG_S, _SHORT_S = 600, 6
 _OPENCV = "opencv-python-headless==4.13.0.92"
 _TYPE = "multipart/form-data; boundary=b"
 
@@ -62,6 +65,7 @@ def rows() -> Iterator[Row]:
                 per=_CLIPS,
             )
         yield _endpoint(folder, clips[0])
+        yield _growth(folder)
 
 
 def _endpoint(folder: Path, clip: Path) -> Row:
@@ -94,6 +98,29 @@ def _endpoint(folder: Path, clip: Path) -> Row:
         )
 
 
+def _growth(folder: Path) -> Row:
+    """Window after window, of a long clip and of as many seconds in short ones."""
+    long, short = (
+        _clip(folder / f"{seconds}.mp4", 0, frames=10 * seconds, fps=10).read_bytes() for seconds in (_LONG_S, _SHORT_S)
+    )
+    with closing(ActionRecognizer.load("fights", limits=ClipLimits(max_seconds=300))) as recognizer:
+        own = recognizer.bundle.preprocess
+        dense = Sampling(Policy.DENSE, own.num_frames, own.rate_hz)
+
+        def recognised(clip: bytes, times: int = 1) -> None:
+            for _ in range(times):
+                recognizer.scores(recognizer.decode(clip, dense))
+
+        return compare(
+            f"clips a second of {_LONG_S} s vs of {_SHORT_S} s",
+            lambda: recognised(long),
+            lambda: recognised(short, _LONG_S // _SHORT_S),
+            peer_name="as many seconds in short clips, one after another",
+            pairs=2,
+            per=_LONG_S,
+        )
+
+
 def _plain_vector(cv2: Any, network: nn.Module, recipe: ActionRecipe, path: Path) -> torch.Tensor:
     """What most people write first: read, resize, normalise, run, for each of the frames from the middle."""
     capture = cv2.VideoCapture(str(path))
@@ -122,19 +149,20 @@ def _letterboxed(cv2: Any, frame: NDArray[np.uint8], side: int) -> NDArray[np.ui
     return canvas
 
 
-def _clip(path: Path, seed: int) -> Path:
-    """Two seconds of H.264 at 30 frames a second, 640 × 360: blocks that move over coarse noise."""
+def _clip(path: Path, seed: int, frames: int = 60, fps: int = 30) -> Path:
+    """H.264, 640 × 360: a block that moves over coarse noise, again and again."""
     noise = np.random.default_rng(seed)
     ground = np.kron(noise.integers(0, 200, (18, 32, 3), dtype=np.uint8), np.ones((20, 20, 1), np.uint8))
     with av.open(path, "w") as output:
-        stream = output.add_stream("libx264", rate=30)
+        stream = output.add_stream("libx264", rate=fps)
         stream.width, stream.height, stream.pix_fmt = 640, 360, "yuv420p"
-        stream.time_base = Fraction(1, 30)
-        for number in range(60):
+        stream.time_base = Fraction(1, fps)
+        for number in range(frames):
             pixels = ground.copy()
-            pixels[100:180, 8 * number : 8 * number + 60] = 255
+            left = 8 * number % 600
+            pixels[100:180, left : left + 60] = 255
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-            frame.pts, frame.time_base = number, Fraction(1, 30)
+            frame.pts, frame.time_base = number, Fraction(1, fps)
             output.mux(stream.encode(frame))
         output.mux(stream.encode())
     return path
