@@ -3,13 +3,14 @@ import { S } from "./strings.js";
 
 /** What the service said was wrong, in its own words. */
 export class ApiError extends Error {
-  constructor(status, detail) {
+  constructor(status, detail, code = "") {
     super(detail);
     this.status = status;
+    this.code = code;
   }
 }
 
-/** Ask the service. A body that is not a FormData goes as JSON; null is answered where there is no content. */
+/** Ask the service. A body that is not a FormData goes as JSON; what is no JSON comes as text, nothing as null. */
 export async function ask(method, path, { query = {}, body, headers = {} } = {}) {
   const given = Object.entries(query).filter(([, value]) => value);
   const url = given.length ? `${path}?${new URLSearchParams(given)}` : path;
@@ -26,14 +27,21 @@ export async function ask(method, path, { query = {}, body, headers = {} } = {})
     throw new ApiError(0, S.unreachable);
   }
   if (!answer.ok) throw await refusal(answer);
-  return answer.status === 204 ? null : answer.json();
+  if (answer.status === 204) return null;
+  return typeOf(answer).startsWith("application/json") ? answer.json() : answer.text();
 }
 
 async function refusal(answer) {
-  const isProblem = answer.headers.get("Content-Type")?.startsWith("application/problem+json");
   if (answer.status === 401) document.dispatchEvent(new Event("signed-out"));
-  const said = isProblem ? (await answer.json()).detail : `${answer.status} ${answer.statusText}`;
-  return new ApiError(answer.status, said);
+  if (!typeOf(answer).startsWith("application/problem+json")) {
+    return new ApiError(answer.status, `${answer.status} ${answer.statusText}`);
+  }
+  const { detail, code } = await answer.json();
+  return new ApiError(answer.status, detail, code);
+}
+
+function typeOf(answer) {
+  return answer.headers.get("Content-Type") ?? "";
 }
 
 /** The path of a record, whatever its id holds. */

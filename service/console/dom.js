@@ -1,4 +1,5 @@
 // Elements made of text and other elements. Strings become text nodes: nothing is ever parsed as HTML.
+import { S } from "./strings.js";
 
 /** An element with properties (`on…`: listeners; others that are not of the element: attributes) and children. */
 export function make(tag, properties = {}, ...children) {
@@ -46,8 +47,24 @@ let fields = 0;
 
 /** A labelled input. */
 export function field(label, properties = {}, hint = null) {
-  const id = `field-${++fields}`;
-  const input = make("input", { id, ...properties });
+  return labelled(label, make("input", properties), hint);
+}
+
+/** A labelled list to choose from: pairs of a value and the words for it. */
+export function choice(label, options, hint = null) {
+  const words = options.map(([value, text]) => make("option", { value }, text));
+  return labelled(label, make("select", {}, ...words), hint);
+}
+
+/** A labelled box to tick. */
+export function tick(label, properties = {}) {
+  const found = field(label, { type: "checkbox", ...properties });
+  found.row.classList.add("check");
+  return found;
+}
+
+function labelled(label, input, hint) {
+  const id = (input.id ||= `field-${++fields}`);
   const said = hint === null ? null : make("small", { id: `${id}-hint` }, hint);
   if (said !== null) input.setAttribute("aria-describedby", said.id);
   return { input, row: make("div", { className: "field" }, make("label", { htmlFor: id }, label), input, said) };
@@ -62,6 +79,33 @@ export function form(properties, submit, action, ...children) {
     busy(submit, action, errors);
   };
   return element;
+}
+
+/** A list of names and what they stand for. What is null is left out; text or an element is shown. */
+export function facts(named, properties = {}) {
+  const rows = Object.entries(named).filter(([, value]) => value !== null);
+  return make("dl", properties, ...rows.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
+}
+
+/** A table: words above its columns, and rows of cells, the first of each its heading. */
+export function table(caption, columns, rows) {
+  const head = make("tr", {}, ...columns.map((text) => make("th", { scope: "col" }, text)));
+  const body = rows.map(([name, ...cells]) =>
+    make("tr", {}, make("th", { scope: "row" }, name), ...cells.map((cell) => make("td", {}, cell))),
+  );
+  const drawn = make("table", {}, make("caption", {}, caption), make("thead", {}, head), make("tbody", {}, ...body));
+  return make("div", { className: "wide-table", tabIndex: 0, role: "region", "aria-label": caption }, drawn);
+}
+
+/** A dialog with a button that does something, one that does nothing, and inputs: what `act` gave, or undefined. */
+export function confirm({ title, submit: words }, explanation, act, rows = [], className = "primary") {
+  return dialog(title, (close) => {
+    const submit = make("button", { type: "submit", className }, words);
+    const lines = explanation.map((text) => make("p", {}, text));
+    const asked = form({}, submit, async () => close(await act()), ...lines, ...rows);
+    submit.after(make("button", { type: "button", onclick: () => close() }, S.cancel));
+    return [asked];
+  });
 }
 
 /** A dialog over the page. `build(close)` gives its children; the promise has what `close` was given, or undefined. */

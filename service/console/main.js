@@ -1,22 +1,28 @@
 // Which page is shown: the part of the address behind #.
+import * as clips from "./clips.js";
 import { errorLine, make, show } from "./dom.js";
+import * as evaluations from "./evaluations.js";
 import * as live from "./live.js";
+import * as models from "./models.js";
 import * as people from "./people.js";
 import * as person from "./person.js";
 import * as search from "./search.js";
 import { current, signIn, signOut } from "./session.js";
 import { S } from "./strings.js";
+import * as unknown from "./unknown.js";
 
-const PAGES = { search: search.open, people: people.open, person: person.open, live: live.open };
+const PAGES = { search, people, person, unknown, live, clips, evaluations, models };
+const BELONGS_TO = { person: "people", unknown: "people" };
 const bar = document.getElementById("bar");
 const view = document.getElementById("view");
 let session = null;
 let leave = null;
 
 function drawBar(page) {
+  const belongs = BELONGS_TO[page] ?? page;
   const links = Object.entries(S.pages).map(([name, text]) => {
     const link = make("a", { href: `#${name}` }, text);
-    if (name === page || (name === "people" && page === "person")) link.setAttribute("aria-current", "page");
+    if (name === belongs) link.setAttribute("aria-current", "page");
     return link;
   });
   bar.replaceChildren(make("strong", {}, S.product));
@@ -46,7 +52,7 @@ function draw() {
     signIn(view, signedIn);
     return;
   }
-  const open = Object.hasOwn(PAGES, page) ? PAGES[page] : null;
+  const open = Object.hasOwn(PAGES, page) ? PAGES[page].open : null;
   if (open === null) view.append(make("p", { className: "empty" }, S.notFound));
   else leave = open(view, ...parts) ?? null;
   document.title = `${S.pages[page] ?? S.pages.people} · ${S.product}`;

@@ -1,7 +1,9 @@
 // One person: who they are, where they were and when, and what can be done about them.
 import { ask, pages, path } from "./api.js";
-import { button, dialog, errorLine, field, form, make, show } from "./dom.js";
+import { button, confirm, dialog, errorLine, facts, field, make, show } from "./dom.js";
+import { merge } from "./merge.js";
 import { picture } from "./sighting.js";
+import { split } from "./split.js";
 import { S, span, time } from "./strings.js";
 
 const MOST = 1000;
@@ -27,45 +29,31 @@ export function open(view, id) {
 
 function identity(person, redraw) {
   const errors = errorLine();
-  const facts = make("dl", { className: "wide" }, make("dt", {}, S.person.id), make("dd", {}, person.person_id));
-  if (person.tags.length) facts.append(make("dt", {}, S.person.tags), make("dd", {}, person.tags.join(", ")));
-  if (Object.keys(person.metadata).length) {
-    const metadata = JSON.stringify(person.metadata, null, 1);
-    facts.append(make("dt", {}, S.person.metadata), make("dd", {}, make("pre", {}, metadata)));
-  }
+  const after = async (asked) => {
+    if ((await asked) !== undefined) await redraw();
+  };
+  const metadata = Object.keys(person.metadata).length ? JSON.stringify(person.metadata, null, 1) : null;
+  const known = {
+    [S.person.id]: person.person_id,
+    [S.person.tags]: person.tags.join(", ") || null,
+    [S.person.metadata]: metadata === null ? null : make("pre", {}, metadata),
+  };
   const actions = make(
     "div",
     { className: "actions" },
     make("a", { href: `#search/person/${encodeURIComponent(person.person_id)}` }, S.person.search),
-    button(S.person.rename, () => rename(person, redraw), errors),
-    button(S.person.merge, () => merge(person, redraw), errors),
+    button(S.person.rename, () => after(rename(person)), errors),
+    button(S.person.merge, () => after(merge(person)), errors),
+    button(S.person.split, () => after(split(person)), errors),
     button(S.person.erase, () => erase(person), errors, { className: "danger" }),
   );
-  return [make("h1", {}, person.name ?? person.person_id), facts, actions, errors];
+  return [make("h1", {}, person.name ?? person.person_id), facts(known, { className: "wide" }), actions, errors];
 }
 
-/** A dialog with one button that does something, one that does nothing, and inputs; what `act` gave, or undefined. */
-function confirm({ title, submit: words }, explanation, act, rows = [], className = "primary") {
-  return dialog(title, (close) => {
-    const submit = make("button", { type: "submit", className }, words);
-    const lines = explanation.map((text) => make("p", {}, text));
-    const asked = form({}, submit, async () => close(await act()), ...lines, ...rows);
-    submit.after(make("button", { type: "button", onclick: () => close() }, S.cancel));
-    return [asked];
-  });
-}
-
-async function rename(person, redraw) {
+function rename(person) {
   const { input, row } = field(S.rename.name, { value: person.name ?? "", maxLength: 128, autocomplete: "off" });
   const save = () => ask("PATCH", path("persons", person.person_id), { body: { name: input.value.trim() || null } });
-  if ((await confirm(S.rename, [], save, [row])) !== undefined) await redraw();
-}
-
-async function merge(person, redraw) {
-  const { input, row } = field(S.merge.other, { required: true, maxLength: 128, autocomplete: "off" });
-  const join = () =>
-    ask("POST", `${path("persons", person.person_id)}/merge`, { body: { other_id: input.value.trim() } });
-  if ((await confirm(S.merge, [S.merge.explain(person.person_id)], join, [row])) !== undefined) await redraw();
+  return confirm(S.rename, [], save, [row]);
 }
 
 async function erase(person) {
@@ -81,15 +69,14 @@ async function erase(person) {
 }
 
 function receipt({ receipt_id, person_id_sha256, sightings, images, completed_at, pending }) {
-  const facts = {
+  const said = {
     [S.erase.number]: receipt_id,
     [S.erase.digest]: person_id_sha256,
     [S.erase.sightings]: String(sightings),
     [S.erase.images]: String(images),
     [S.erase.completed]: completed_at === null ? S.erase.pending(pending.join(", ")) : time(completed_at),
   };
-  const rows = Object.entries(facts).flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]);
-  return make("dl", { className: "wide receipt" }, ...rows);
+  return facts(said, { className: "wide receipt" });
 }
 
 /** Sightings in the order of time, those of one camera close together as one visit, with the gaps between. */

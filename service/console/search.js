@@ -1,6 +1,6 @@
 // Search: who is asked for, and where else they were seen.
 import { ask } from "./api.js";
-import { button, errorLine, field, form, make, show } from "./dom.js";
+import { button, errorLine, facts, field, form, make, show, tick } from "./dom.js";
 import { imagePlace } from "./images.js";
 import { assign, move, picture, place, who } from "./sighting.js";
 import { S, short } from "./strings.js";
@@ -42,18 +42,23 @@ function filterFields() {
   const cameras = field(S.search.cameras, { autocomplete: "off" }, S.search.commas);
   const notCameras = field(S.search.notCameras, { autocomplete: "off" }, S.search.commas);
   const tags = field(S.search.tags, { autocomplete: "off" }, S.search.commas);
+  const attributes = field(S.search.attributes, { autocomplete: "off" }, S.search.attributesHint);
   const since = field(S.search.since, { type: "datetime-local", step: 1 });
   const until = field(S.search.until, { type: "datetime-local", step: 1 });
   const most = field(S.search.most, { type: "number", min: 1, max: 1000, value: 24, required: true });
-  const once = field(S.search.byPerson, { type: "checkbox" });
-  once.row.classList.add("check");
+  const once = tick(S.search.byPerson);
   const terms = () => {
-    const filter = { cameras: parts(cameras.input), not_cameras: parts(notCameras.input), tags: parts(tags.input) };
+    const filter = {
+      cameras: parts(cameras.input),
+      not_cameras: parts(notCameras.input),
+      tags: parts(tags.input),
+      attributes: Object.fromEntries(parts(attributes.input).map(attribute)),
+    };
     if (since.input.value) filter.since = new Date(since.input.value).toISOString();
     if (until.input.value) filter.until = new Date(until.input.value).toISOString();
     return { top_k: Number(most.input.value), group_by: once.input.checked ? "person" : "sighting", filter };
   };
-  const rows = [cameras, notCameras, tags, since, until, most, once].map(({ row }) => row);
+  const rows = [cameras, notCameras, tags, attributes, since, until, most, once].map(({ row }) => row);
   return { terms, rows: make("div", { className: "filters" }, ...rows) };
 }
 
@@ -62,6 +67,12 @@ function parts(input) {
     .split(",")
     .map((part) => part.trim())
     .filter(Boolean);
+}
+
+function attribute(text) {
+  const [name, label, ...rest] = text.split("=").map((part) => part.trim());
+  if (!name || !label || rest.length) throw new Error(S.search.badAttribute(text));
+  return [name, label];
 }
 
 function drawn({ matches, searched, expected_false_matches: expected }, calibration) {
@@ -108,9 +119,7 @@ function card(match) {
 }
 
 function figures({ score, false_match_rate: rate }) {
-  const facts = make("dl", {}, make("dt", {}, S.search.score), make("dd", {}, score.toFixed(3)));
-  if (rate !== null) facts.append(make("dt", {}, S.search.rate), make("dd", {}, frequency(rate)));
-  return facts;
+  return facts({ [S.search.score]: score.toFixed(3), [S.search.rate]: rate === null ? null : frequency(rate) });
 }
 
 function frequency(rate) {

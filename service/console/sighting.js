@@ -1,6 +1,6 @@
 // A sighting as the console shows it, and what can be said of it.
 import { ask, path } from "./api.js";
-import { dialog, field, form, make } from "./dom.js";
+import { confirm, field, make } from "./dom.js";
 import { S, time } from "./strings.js";
 
 /** Its crop, loaded when it comes into sight. */
@@ -36,22 +36,20 @@ export function place(sighting) {
   );
 }
 
-/** Ask who it is and say so; the sighting as it is then, or undefined if nothing was said. */
-export function assign(sighting) {
-  return dialog(S.assign.title, (close) => {
-    const { input, row } = field(S.assign.person, {
-      required: true,
-      maxLength: 128,
-      value: sighting.person_id ?? "",
-      autocomplete: "off",
-    });
-    const submit = make("button", { type: "submit", className: "primary" }, S.assign.submit);
-    const save = async () => close(await move(sighting, input.value.trim()));
-    const cancel = make("button", { type: "button", onclick: () => close() }, S.cancel);
-    const asked = form({}, submit, save, make("p", {}, S.assign.explain), row);
-    submit.after(cancel);
-    return [asked];
+/** Ask who it is and say so of all of these sightings; the last as it is then, or undefined if nothing was said. */
+export function assign(...sightings) {
+  const { input, row } = field(S.assign.person, {
+    required: true,
+    maxLength: 128,
+    value: sightings[0].person_id ?? "",
+    autocomplete: "off",
   });
+  const save = async () => {
+    let changed;
+    for (const sighting of sightings) changed = await move(sighting, input.value.trim());
+    return changed;
+  };
+  return confirm(S.assign, [S.assign.explain], save, [row]);
 }
 
 /** Move a sighting to a person, or with null to nobody known. */

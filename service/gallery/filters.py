@@ -12,7 +12,8 @@ class Filter:
 
     A sighting without a camera, person or tracklet is in no list of them, and so is never excluded by one.
     Times are microseconds UTC: `since_us` is inside, `until_us` outside. A tag may be the sighting's own or its
-    person's; every tag must be there. Raises FilterError for a time range that holds nothing.
+    person's; every tag must be there. `known`: of somebody, or of nobody yet.
+    Raises FilterError for a time range that holds nothing.
     """
 
     cameras: tuple[str, ...] = ()
@@ -25,6 +26,7 @@ class Filter:
     attributes: dict[str, str] = field(default_factory=dict)
     tracklets: tuple[str, ...] = ()
     exclude_tracklets: tuple[str, ...] = ()
+    known: bool | None = None
 
     def __post_init__(self) -> None:
         if self.since_us is not None and self.until_us is not None and self.since_us >= self.until_us:
@@ -77,6 +79,8 @@ def condition(wanted: Filter, visible_cameras: frozenset[str] | None) -> Conditi
         *(_has_tag(tag, of_person=visible_cameras is None) for tag in wanted.tags),
         *(_has_attribute(name, label) for name, label in wanted.attributes.items()),
     ]
+    if wanted.known is not None:
+        parts.append(Condition("s.person_row IS NOT NULL" if wanted.known else "s.person_row IS NULL"))
     if wanted.since_us is not None:
         parts.append(Condition("s.captured_at_us >= ?", (wanted.since_us,)))
     if wanted.until_us is not None:

@@ -124,6 +124,7 @@ class SightingsQuery(PageQuery):
     person_id: PersonId | None = None
     camera_id: CameraId | None = None
     tracklet_id: TrackletId | None = None
+    known: bool | None = Field(default=None, description="true: of known people; false: of nobody known yet")
     tag: Tag | None = None
     since: Time | None = None
     until: Time | None = None
@@ -132,6 +133,7 @@ class SightingsQuery(PageQuery):
         """The same as a filter; raises FilterError for a time range that holds nothing."""
         return Filter(
             persons=_one(self.person_id),
+            known=self.known,
             cameras=_one(self.camera_id),
             tracklets=_one(self.tracklet_id),
             tags=_one(self.tag),

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,13 +15,16 @@ from reid.images import encode_crop
 from reid.predictors import Embedder
 from service.keys import SCOPES
 from service.settings import Settings
-from tests.service.conftest import Service, serving
+from tests.conftest import write_tiny
+from tests.detection.conftest import write_detector
+from tests.service.conftest import Service, serving, write_doings
 
 PEOPLE, CAMERAS = 6, 3
 DESKTOP_WH, PHONE_WH = (1280, 800), (390, 844)
+FOUND = [(0.0, 1.0, 0.7, 0.1, 0.1, 0.3, 0.9), (0.0, 1.0, 0.9, 0.5, 0.2, 0.8, 1.0)]  # in every frame, as fractions of it
 HOSTILE = "<img src=x onerror=alert(1)>"
 _BEGINNING = datetime(2026, 1, 5, 9, tzinfo=UTC)
-_QUIET = (
+QUIET = (
     "--no-sandbox",
     "--disable-gpu",
     "--disable-background-networking",
@@ -50,7 +54,7 @@ class Console:
     def show(self, name: str) -> None:
         """Go to a page by its link."""
         self.page.get_by_role("navigation").get_by_role("link", name=name).click()
-        self.page.get_by_role("heading", name=name).wait_for()
+        self.page.get_by_role("heading", level=1).wait_for()
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +64,7 @@ def browser() -> Iterator[Browser]:
     if chromium is None:
         pytest.skip("no chromium is installed (Debian: apt-get install chromium)")
     with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium, args=list(_QUIET))
+        launched = playwright.chromium.launch(executable_path=chromium, args=list(QUIET))
         yield launched
         launched.close()
 
@@ -70,20 +74,42 @@ def embedder(tiny_bundle: Path) -> Embedder:
     return Embedder.load(tiny_bundle, "cpu")
 
 
+@pytest.fixture(scope="module")
+def populated(
+    tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Path, embedder: Embedder
+) -> Iterator[tuple[Service, dict[int, bytes]]]:
+    """One service for the file: people of several cameras, a detector, an action bundle, another embedding bundle.
+
+    Tests that change people make some of their own.
+    """
+    folder = tmp_path_factory.mktemp("console")
+    write_tiny(folder / "home" / "models" / "other", seed=1)
+    write_doings(folder / "home" / "models" / "doings")
+    detector = write_detector(folder / "detector.onnx", FOUND)
+    settings = Settings(home=folder / "home", bundle=str(tiny_bundle), detector=str(detector), device="cpu")
+    with serving(settings, embedder) as service:
+        yield service, enrol_people(service)
+
+
 @pytest.fixture
-def console(tmp_path: Path, embedder: Embedder, browser: Browser) -> Iterator[Console]:
-    """A console over people of several cameras. Whatever the browser complains of fails the test."""
-    with serving(Settings(home=tmp_path / "home"), embedder) as service:
-        queries = enrol_people(service)
-        page = browser.new_page(viewport={"width": DESKTOP_WH[0], "height": DESKTOP_WH[1]})
-        page.set_default_timeout(60_000)
-        complaints: list[str] = []
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda message: complaints.extend(complaint(message)))
-        url = str(service.client.base_url)
-        yield Console(service, service.key(*SCOPES)["X-API-Key"], page, url, queries)
-        page.close()
-        assert complaints == []
+def console(populated: tuple[Service, dict[int, bytes]], browser: Browser) -> Iterator[Console]:
+    """A console over that service. Whatever the browser complains of fails the test."""
+    service, queries = populated
+    with watched_page(browser) as page:
+        yield Console(service, service.key(*SCOPES)["X-API-Key"], page, str(service.client.base_url), queries)
+
+
+@contextmanager
+def watched_page(browser: Browser) -> Iterator[Page]:
+    """A page of a browser that holds nothing yet; at its end nothing may have been complained of."""
+    page = browser.new_page(viewport={"width": DESKTOP_WH[0], "height": DESKTOP_WH[1]})
+    page.set_default_timeout(60_000)
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda message: complaints.extend(complaint(message)))
+    yield page
+    page.close()
+    assert complaints == []
 
 
 def complaint(message: ConsoleMessage) -> list[str]:

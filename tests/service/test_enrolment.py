@@ -95,6 +95,9 @@ def test_the_list_follows_its_cursor(service):
             break
     assert listed == ids
     assert len(service.get("/v1/sightings", camera_id="c1")["sightings"]) == 2
+    named = service.enrol(9, camera_id="c1", person_id="ada")["sightings"]
+    assert service.get("/v1/sightings", known=True)["sightings"] == named
+    assert [one["sighting_id"] for one in service.get("/v1/sightings", known=False)["sightings"]] == ids
 
 
 def test_the_same_idempotency_key_enrols_once(service):
