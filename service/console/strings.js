@@ -74,7 +74,7 @@ export const S = {
   },
   box: {
     title: "Draw a box around one person",
-    explain: "Drag over the image, or type the box in pixels.",
+    explain: "Drag over the image, click on somebody who is framed, or type the box in pixels.",
     looking: "Looking for people in the frame …",
     found: (number) => `The detector found ${count(number, "person", "people")}: `,
     nobody: "The detector found nobody. Draw the box yourself.",

@@ -263,11 +263,15 @@ def test_in_a_dropped_frame_the_people_found_are_offered(console):
     dialog.get_by_role("button", name="Person 2 (70 %)").click()
     for side, pixels in {"Left": "12", "Top": "8", "Right": "36", "Bottom": "72"}.items():
         expect(page.get_by_label(side)).to_have_value(pixels)
+    shown = page.locator(".frame").bounding_box()
+    page.mouse.click(shown["x"] + 0.65 * shown["width"], shown["y"] + 0.5 * shown["height"])
+    for side, pixels in {"Left": "60", "Top": "16", "Right": "96", "Bottom": "80"}.items():
+        expect(page.get_by_label(side)).to_have_value(pixels)
     page.get_by_role("button", name="Use the box").click()
     dialog.wait_for(state="detached")
     image = page.locator(".shelf img")
     size = image.evaluate("image => image.decode().then(() => [image.naturalWidth, image.naturalHeight])")
-    assert size == [24, 64]
+    assert size == [36, 64]
 
 
 def test_filters_hold_before_the_best_are_taken(console):
@@ -394,6 +398,7 @@ def test_another_bundle_is_put_in_force_compared_and_taken_back(console):
     page.get_by_text("Not measured on the same").wait_for()
     page.locator(".card").filter(has=page.get_by_role("heading", name="other")).get_by_role("button").click()
     page.get_by_role("dialog").get_by_role("button", name="Put in force").click()
+    expect(page.get_by_role("status")).to_have_text("Change of the bundle: done.")
     expect(in_force).to_contain_text("other")
     assert console.service.get("/v1/models")["models"][0]["name"] == "other"
     page.get_by_role("button", name="Back to tiny …").click()
@@ -465,7 +470,13 @@ def test_hostile_names_stay_text(console):
     expect(page.locator(".people")).to_contain_text(HOSTILE)
     page.get_by_role("link", name='a"b<i>?#%41').click()
     expect(page.locator(".visit")).to_contain_text(HOSTILE)
+    enrolled(console, None, 1, camera_id=HOSTILE, tracklet_id=HOSTILE)
+    page.goto(f"{console.url}/#unknown")
+    expect(page.locator(".card").filter(has_text=HOSTILE)).to_be_visible()
     page.goto(f"{console.url}/#person/drawn-1")
+    page.get_by_role("button", name="Split").click()
+    expect(page.get_by_role("dialog")).to_contain_text(f"would stay with {HOSTILE}.")
+    page.keyboard.press("Escape")
     expect(page.get_by_role("heading", name=HOSTILE)).to_be_visible()
     expect(page.locator("pre")).to_contain_text(HOSTILE)
     assert page.locator("img[src=x], main i").count() == 0
@@ -557,6 +568,12 @@ def test_axe_finds_no_fault_with_any_page(console, playable, scheme):
     send_clip(console, playable)
     page.locator("video").wait_for()
     assert faults(console) == []
+    page.goto(f"{console.url}/#person/drawn-2")
+    for name in ("Split …", "Merge …", "Erase …"):
+        page.get_by_role("button", name=name).click()
+        page.get_by_role("dialog").wait_for()
+        assert faults(console) == [], name
+        page.keyboard.press("Escape")
 
 
 def faults(console: Console) -> list[tuple[str, list[str]]]:
