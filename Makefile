@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # faiss-cpu and faiss-gpu own the same module: a GPU machine says FAISS=gpu, and the one excludes the other.
 FAISS ?= cpu
+# Milvus Lite, which some tests need, brings faiss-cpu.
+MILVUS := $(if $(filter cpu,$(FAISS)),milvus-lite,milvus)
 STAMP := $(VENV)/.installed-$(FAISS)
 
 .PHONY: install packages demo serve test test-scale crash check bench clean
@@ -16,7 +18,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) || { echo "make: expected python's venv module (Debian: apt-get install python3-venv)" >&2; exit 2; }
 	@test -z "$(wildcard $(VENV)/.installed-*)" || $(BIN)/pip uninstall --quiet --yes faiss-cpu faiss-gpu
 	@rm -f $(VENV)/.installed-*
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[$(FAISS),train,export,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[$(FAISS),$(MILVUS),train,export,dev]'
 	@touch $@
 
 demo: install

@@ -65,7 +65,9 @@ class Core:
     def over(cls, settings: Settings, embedder: Embedder) -> "Core":
         """:meth:`open` with a bundle that is loaded already."""
         with ExitStack() as opened:
-            gallery = Gallery(settings.home, settings.store_address, embedder.bundle_id, embedder.dimension)
+            gallery = Gallery(
+                settings.home, settings.store_address, embedder.bundle_id, embedder.dimension, settings.index_address
+            )
             opened.callback(gallery.close)
             metrics = Metrics()
             decoders = Decoders()

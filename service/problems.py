@@ -138,6 +138,7 @@ PROBLEMS: dict[type[Exception], Problem] = {
     QueueFullError: Problem(503, "queue_full", "Too much waits already"),
     DeadlineError: Problem(504, "deadline", "It took too long"),
     ClientGoneError: Problem(499, "client_gone", "The client left"),
+    gallery_errors.IndexAwayError: Problem(503, "index_away", "The index does not answer"),
     gallery_errors.StoreError: Problem(503, "store", "The store refused"),
 }
 

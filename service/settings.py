@@ -11,6 +11,7 @@ from typing import Literal, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from service.gallery.milvus.address import MilvusAddress
 from service.gallery.redis.address import Fsync, RedisAddress
 from service.gallery.stores import StoreAddress
 
@@ -31,7 +32,9 @@ class Settings(BaseSettings):
     home: Path = Field(default=Path("~/.local/share/reid"), description="folder of all that the service writes")
     store: str = Field(default=DEFAULT_STORE, description="records: sqlite://FILE inside REID_HOME, or redis://HOST")
     redis_fsync: Fsync = Field(default="always", description="the weakest appendfsync to accept from Redis")
-    index: Literal["faiss://"] = Field(default="faiss://", description="vectors: faiss:// (in memory)")
+    index: str = Field(
+        default="faiss://", description="vectors: faiss:// (in memory), milvus://HOST, or milvus-lite://"
+    )
     bundle: str | None = Field(
         default=None, description="of a new gallery: bundle folder or name (default: the one shipped)"
     )
@@ -65,6 +68,13 @@ class Settings(BaseSettings):
             raise ValueError("expected sqlite://FILE or redis://HOST")
         return store
 
+    @field_validator("index")
+    @classmethod
+    def _known_index(cls, index: str) -> str:
+        if index != "faiss://":
+            MilvusAddress.parse(index)
+        return index
+
     @model_validator(mode="after")
     def _open_door_only_at_home(self) -> Self:
         if self.auth == "off" and not is_loopback(self.host):
@@ -77,6 +87,11 @@ class Settings(BaseSettings):
     def cache(self) -> Path:
         """What a start would otherwise work out again; it may be deleted at any time."""
         return self.home / "cache"
+
+    @property
+    def index_address(self) -> MilvusAddress | None:
+        """The Milvus that keeps vectors to search; None: they are kept in memory."""
+        return None if self.index == "faiss://" else MilvusAddress.parse(self.index)
 
     @property
     def store_address(self) -> StoreAddress:

@@ -47,7 +47,7 @@ class RedisServer:
             pytest.skip("redis-server is not installed")
         self.folder = folder
         self._options = _OPTIONS | options
-        self.port = _free_port()
+        self.port = free_port()
         self.client = redis.Redis(port=self.port)
         self.start()
 
@@ -103,7 +103,7 @@ class RedisServer:
         self.kill()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """A free one, with the port of a node's bus 10 000 above, that no outgoing connection is ever given.
 
     Those are given ports from 32768 on: one of them could take a server's place while it is killed and started again.

@@ -30,15 +30,17 @@ class View:
     rounded to float32. Equal scores come in the order of their row ids.
     """
 
+    approximate = False  # whether the last search may have missed some of the best
+
     def __init__(self, dimension: int, layout: Layout, length: int, device: Device | None = None) -> None:
         self.dimension = dimension
         self.length = length
-        self._layout = layout
+        self.layout = layout
         self._device = device
 
     def positions(self, row_ids: NDArray[np.int64]) -> NDArray[np.int64]:
         """Positions of those of `row_ids` that are here, in the order given."""
-        published = self._layout.ids[: self.length]
+        published = self.layout.ids[: self.length]
         found = np.searchsorted(published, row_ids)
         inside = found < len(published)
         found, row_ids = found[inside], np.asarray(row_ids)[inside]
@@ -73,14 +75,14 @@ class View:
     def vectors(self, positions: NDArray[np.int64]) -> NDArray[np.float16]:
         """The rows (N, D) float16 at `positions` (N,), bit for bit as they were added."""
         vectors = np.empty((len(positions), self.dimension), np.float16)
-        owners = np.searchsorted(self._layout.starts, positions, side="right") - 1
+        owners = np.searchsorted(self.layout.starts, positions, side="right") - 1
         for owner in np.unique(owners):
             theirs = owners == owner
-            vectors[theirs] = self._layout.chunks[owner].vectors(positions[theirs] - self._layout.starts[owner])
+            vectors[theirs] = self.layout.chunks[owner].vectors(positions[theirs] - self.layout.starts[owner])
         return vectors
 
     def _living(self, keep: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
-        alive = self._layout.alive[: self.length]
+        alive = self.layout.alive[: self.length]
         if keep is None:
             return alive.copy()  # removals go on
         if len(keep) != self.length:
@@ -96,7 +98,7 @@ class View:
 
     def _parts(self, living: NDArray[np.bool_]) -> list[Part]:
         parts = []
-        for chunk, start in zip(self._layout.chunks, self._layout.starts, strict=True):
+        for chunk, start in zip(self.layout.chunks, self.layout.starts, strict=True):
             here = living[start : start + chunk.capacity]
             if count := int(np.count_nonzero(here)):
                 parts.append(Part(chunk, start, here, count))
@@ -114,7 +116,7 @@ class View:
         ends = np.cumsum(np.bincount(found.queries, minlength=len(queries)))
         for number, (start, end) in enumerate(zip(np.concatenate([[0], ends[:-1]]), ends, strict=True)):
             exact = vectors[start:end].astype(np.float64) @ queries[number].astype(np.float64)
-            rounded, rows = exact.astype(np.float32), self._layout.ids[positions[start:end]]
+            rounded, rows = exact.astype(np.float32), self.layout.ids[positions[start:end]]
             best = np.lexsort((rows, -rounded))[:top_k]
             scores[number, : len(best)], ids[number, : len(best)] = rounded[best], rows[best]
         return scores, ids

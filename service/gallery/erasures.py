@@ -10,6 +10,7 @@ from typing import Any
 _LOG = logging.getLogger(__name__)
 PATIENCE_S = 5.0  # after this long an erasure is answered with what is pending
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.1, 60.0
+INDEX = "index"  # of what is left to do: an engine beside the store, which needs no pushing
 _LOOK_AGAIN_S = 0.02  # while others do the work
 
 
@@ -52,7 +53,7 @@ class Erasures(ABC):
         started_s = time.monotonic()
         self.pending = self._left_to_do()
         now_s = time.monotonic()
-        if self.pending and self._is_under_way():
+        if self.pending and (self._is_under_way() or self.pending == (INDEX,)):
             self._not_before_s = now_s + _LOOK_AGAIN_S
             self._answer([item for item in self._waiting if now_s - item.since_s >= PATIENCE_S])
         elif self.pending:

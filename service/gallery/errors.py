@@ -60,5 +60,9 @@ class StoreError(ReidError):
     """The disk or the database refused; of a write, nothing was kept."""
 
 
+class IndexAwayError(StoreError):
+    """The index does not answer: nothing can be searched, and all else goes on."""
+
+
 class DamageError(StoreError):
     """The disk gives back something else than was kept."""

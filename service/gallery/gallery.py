@@ -123,7 +123,7 @@ class Gallery(People, Expiry, Models, ActionNews):
         change, active = self._change, self._active
         view = active.index.view()
         with self.reading(actor) as reading:
-            results = Searcher(reading, view, active.bundle_id).search(asked)
+            results = Searcher(reading, active.index.through(view, reading), active.bundle_id).search(asked)
         self._store.settle(noted)
         return results, change
 

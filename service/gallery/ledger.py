@@ -12,11 +12,15 @@ from typing import Generic
 import numpy as np
 from numpy.typing import NDArray
 
-from reid.search import Device, ExactIndex
+from reid.search import Device
 from service.gallery.archives import ArchiveFiles
 from service.gallery.erased import ErasedFile
+from service.gallery.erasures import INDEX
 from service.gallery.errors import ChangeNotReachedError, HomeError, NotFoundError
 from service.gallery.home import Home
+from service.gallery.index import Index, MemoryIndex
+from service.gallery.milvus.address import MilvusAddress
+from service.gallery.milvus.index import MilvusIndex
 from service.gallery.records import Actor, Once, Sighting, T, Written
 from service.gallery.sqlite import activations, jobs
 from service.gallery.sqlite.reading import Reading
@@ -40,7 +44,7 @@ class Active:
 
     bundle_id: str
     dimension: int
-    index: ExactIndex
+    index: Index
 
 
 @dataclass(frozen=True)
@@ -75,9 +79,17 @@ class Ledger:
     thread; the index is changed on the writer's alone.
     """
 
-    def __init__(self, home: Path, store_address: StoreAddress, bundle_id: str, dimension: int) -> None:
+    def __init__(
+        self,
+        home: Path,
+        store_address: StoreAddress,
+        bundle_id: str,
+        dimension: int,
+        index_address: MilvusAddress | None = None,
+    ) -> None:
         self._device = Device.find()
-        self._active = self._new_index(bundle_id, dimension)
+        self._index_address = index_address
+        self._index_name = ""
         self._preparing: list[NDArray[np.int64]] | None = None  # rows that go while another index is made
         self._changing_model = threading.Lock()
         self._published = threading.Condition()
@@ -89,10 +101,12 @@ class Ledger:
         with ExitStack() as opened:
             self._home = Home(home)
             opened.callback(self._home.close)
+            self._active = self._new_index(bundle_id, dimension)
             self._erased = ErasedFile(home / "erased")
             self.archives = ArchiveFiles(home / "archives")
             self._store, self._crops = open_store(store_address, home, self._follow_erasure, self._follow_others)
             opened.callback(self._store.close)
+            opened.callback(lambda: self._active.index.close())
             self._load()
             self._apply_tombstones()
             self._opened = opened.pop_all()
@@ -119,13 +133,18 @@ class Ledger:
 
     @property
     def pending(self) -> tuple[str, ...]:
-        """What of the erasures so far is not yet done on the disk: "crops", "archives", "tombstones", "database"."""
+        """What of the erasures so far is not yet done: "crops", "archives", "tombstones", "index", "database"."""
         return self._store.pending
 
     @property
     def sightings_indexed(self) -> int:
         """How many sightings a search without a filter looks at."""
         return self._active.index.view().count()
+
+    @property
+    def index_state(self) -> str:
+        """Where the index is, and what is wrong with it, if anything."""
+        return self._active.index.state
 
     def probe(self) -> None:
         """Raise StoreError if the store does not answer."""
@@ -165,7 +184,17 @@ class Ledger:
         self._opened.close()
 
     def _new_index(self, bundle_id: str, dimension: int) -> Active:
-        return Active(bundle_id, dimension, ExactIndex(dimension, self._device))
+        if self._index_address is None:
+            return Active(bundle_id, dimension, MemoryIndex(dimension, self._device))
+        home = self._home.folder
+        index = MilvusIndex(self._index_address, home, bundle_id, dimension, lambda: self._store.reading())
+        return Active(bundle_id, dimension, index)
+
+    def _serve(self, active: Active) -> None:
+        """Search with this one from now on."""
+        self._active.index.close()
+        self._active = active
+        active.index.serve(self._index_name)
 
     def _load(self) -> None:
         """Bring index and crops in line with the store, whatever interrupted the last run."""
@@ -180,6 +209,8 @@ class Ledger:
     def _load_from(self, reading: Reading, _: int) -> None:
         """On the writer's thread: nothing is written until all of it is there, and others are followed from here on."""
         self._fill(self._active, reading)
+        self._index_name = "_".join(filter(None, ("reid", reading.store_id(), self._store.home_id)))
+        self._active.index.serve(self._index_name)
         self.seal_key = reading.seal_key()
         self._crops.claim(reading.store_id(), reading.images)
         self._retiring = self._crops.sweep(reading.images)
@@ -232,7 +263,7 @@ class Ledger:
         if effect.activated is not None:
             assert self._preparing is not None
             effect.activated.index.remove(np.concatenate([_no_rows(), *self._preparing]))
-            self._active = effect.activated
+            self._serve(effect.activated)
         if len(effect.added):
             self._active.index.add(effect.added, np.stack(effect.vectors))
         self._active.index.remove(effect.removed)
@@ -251,7 +282,7 @@ class Ledger:
         if news.everything or in_force.bundle_id != self.bundle_id or not self._extend(reading, news):
             anew = self._new_index(in_force.bundle_id, in_force.dimension)
             self._fill(anew, reading)
-            self._active = anew
+            self._serve(anew)
         if self._preparing is not None:
             self._preparing.append(news.removed)
         with self._published:
@@ -285,6 +316,7 @@ class Ledger:
             "crops": not self._retiring,
             "archives": self.archives.remove_all(),
             "tombstones": self._keep_erased(reading),
+            INDEX: self._active.index.has_forgotten,
         }
         return tuple(name for name, is_done in done.items() if not is_done)
 

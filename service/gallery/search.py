@@ -78,13 +78,14 @@ class Result:
     """The matches of one query, best first, and how many sightings the filter left to look at.
 
     `bundle_id` is the bundle whose vectors were compared, `camera_id` the one camera that all sightings of the query
-    are of, or None.
+    are of, or None; `approximate`, whether an index may have missed better ones.
     """
 
     matches: list[Match]
     searched: int
     bundle_id: str
     camera_id: str | None = None
+    approximate: bool = False
 
 
 @dataclass(frozen=True)
@@ -194,7 +195,7 @@ class Searcher:
             matches = self._reranked(question.direction, matches)
             matches = matches if terms.group_by == "sighting" else _firsts(matches)
         searched = self.view.count(left) - gone
-        return Result(matches[: terms.top_k], searched, self.bundle_id, question.camera_id)
+        return Result(matches[: terms.top_k], searched, self.bundle_id, question.camera_id, self.view.approximate)
 
     def _matches(
         self, question: _Question, left: NDArray[np.bool_] | None, best: list[tuple[int, float]]

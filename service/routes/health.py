@@ -20,6 +20,10 @@ class Ready(BaseModel):
     status: str = "ready"
     bundle_id: str
     durability: str = Field(description="what an acknowledged write survives", examples=["a power cut"])
+    index: str = Field(
+        description="what searches ask: `in memory`, `milvus`, or `milvus is away`: then searches get 503",
+        examples=["in memory"],
+    )
 
 
 @router.get("/livez")
@@ -32,4 +36,6 @@ async def live() -> Live:
 def ready(core: CoreOf) -> Ready:
     """Whether requests can be served."""
     core.gallery.probe()
-    return Ready(bundle_id=core.gallery.bundle_id, durability=core.gallery.store.durability)
+    return Ready(
+        bundle_id=core.gallery.bundle_id, durability=core.gallery.store.durability, index=core.gallery.index_state
+    )

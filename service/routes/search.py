@@ -177,7 +177,7 @@ def _result(asked: _Asked, result: gallery_search.Result, calibration: InForce |
         matches=matches,
         searched=result.searched,
         expected_false_matches=expected,
-        approximate=False,
+        approximate=result.approximate,
         reranked=asked.terms.rerank,
     )
 

@@ -159,7 +159,7 @@ class DeletedAnswer(BaseModel):
     """A sighting that is gone."""
 
     sighting_id: str
-    pending: list[str] = Field(description="what is not gone from the disk yet: `crops`, `database`")
+    pending: list[str] = Field(description="what is not gone from the disk yet: `crops`, `index`, `database`")
     change: int
 
 

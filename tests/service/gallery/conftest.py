@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from service.gallery.gallery import Gallery
+from service.gallery.milvus.address import MilvusAddress
 from service.gallery.records import Actor, Crop, Moment, SightingFields
 from service.gallery.search import Query, Terms
 from service.gallery.stores import StoreAddress, bundle_in_force
@@ -26,13 +27,21 @@ DEADLINE_S = 30
 MEMORY = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
 
 
-def open_gallery(folder: Path, bundle_id: str = BUNDLE, address: StoreAddress | None = None) -> Gallery:
-    return Gallery(folder, address or folder / "gallery.sqlite", bundle_id, DIMENSIONS[bundle_id])
+def open_gallery(
+    folder: Path,
+    bundle_id: str = BUNDLE,
+    address: StoreAddress | None = None,
+    index_address: MilvusAddress | None = None,
+) -> Gallery:
+    return Gallery(folder, address or folder / "gallery.sqlite", bundle_id, DIMENSIONS[bundle_id], index_address)
 
 
-def reopen_gallery(folder: Path, address: StoreAddress | None = None) -> Gallery:
+def reopen_gallery(
+    folder: Path, address: StoreAddress | None = None, index_address: MilvusAddress | None = None
+) -> Gallery:
     """With the bundle that was in force, as the service does."""
-    return open_gallery(folder, bundle_in_force(address or folder / "gallery.sqlite") or BUNDLE, address)
+    bundle_id = bundle_in_force(address or folder / "gallery.sqlite") or BUNDLE
+    return open_gallery(folder, bundle_id, address, index_address)
 
 
 def crop(text: str, bundle_id: str = BUNDLE) -> Crop:

@@ -151,7 +151,7 @@ class CountingView(View):
     """Writes down how deep each search went, and of how many queries it was."""
 
     def __init__(self, view: View) -> None:
-        super().__init__(view.dimension, view._layout, view.length)
+        super().__init__(view.dimension, view.layout, view.length)
         self.depths: list[int] = []
         self.batches: list[int] = []
 

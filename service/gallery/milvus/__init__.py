@@ -1,0 +1,1 @@
+"""An index in Milvus: vectors and row numbers there, everything else in the store."""
