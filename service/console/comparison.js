@@ -23,13 +23,11 @@ export function comparison(models, evaluations) {
 
 function compared(one, other, evaluations) {
   if (one === other) return [make("p", { className: "empty" }, S.compare.same)];
+  const brought = side(S.compare.brought, one.metrics, other.metrics, one, other);
+  if ([one, other].some((model) => model.embedding_size === null)) return [brought]; // evaluations are of embeddings
   const here = [one, other].map((model) => latest(model, evaluations));
-  return [
-    side(S.compare.brought, one.metrics, other.metrics, one, other),
-    here.every(Boolean)
-      ? side(S.compare.here, ...here, one, other)
-      : make("p", { className: "quiet" }, S.compare.notHere),
-  ];
+  const none = make("p", { className: "quiet" }, S.compare.notHere);
+  return [brought, here.every(Boolean) ? side(S.compare.here, ...here, one, other) : none];
 }
 
 /** What the latest evaluation by a bundle found, or undefined. */
@@ -38,23 +36,18 @@ function latest(model, evaluations) {
 }
 
 function side(caption, first, second, one, other) {
-  const all = { ...first, ...second };
-  const names = Object.keys(all).filter((name) => isFigure(all[name]) || COMPARED.includes(name));
+  const names = Object.keys(S.models.figures).filter((name) => name in first || name in second);
   const rows = names.map((name) => {
     const [a, b] = [first[name], second[name]];
-    const difference = isShare(a) && isShare(b) ? figure(b - a) : "";
-    return [S.models.figures[name] ?? name, figure(a), figure(b), difference];
+    const difference = isShare(name) && a !== undefined && b !== undefined ? figure(b - a) : "";
+    return [S.models.figures[name], figure(a), figure(b), difference];
   });
   const drawn = table(caption, [S.compare.figure, one.name, other.name, S.compare.difference], rows);
   const measures = COMPARED.every((name) => first[name] === second[name]);
   return make("div", {}, drawn, measures ? "" : make("p", { className: "quiet" }, S.compare.apart));
 }
 
-function isFigure(value) {
-  return typeof value === "number";
-}
-
-/** Whether a figure is no count: the difference of two counts says nothing. */
-function isShare(value) {
-  return isFigure(value) && (!Number.isInteger(value) || Math.abs(value) <= 1);
+/** Whether a figure is no count and no words: the difference of two counts says nothing. */
+function isShare(name) {
+  return !COMPARED.includes(name) && !name.startsWith("num_");
 }

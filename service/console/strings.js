@@ -74,9 +74,9 @@ export const S = {
   },
   box: {
     title: "Draw a box around one person",
-    explain: "Drag over the image, click on somebody who is framed, or type the box in pixels.",
+    explain: "Drag over the image, or type the box in pixels.",
     looking: "Looking for people in the frame …",
-    found: (number) => `The detector found ${count(number, "person", "people")}: `,
+    found: (number) => `The detector found ${count(number, "person", "people")}. Click on one, or:`,
     nobody: "The detector found nobody. Draw the box yourself.",
     person: (number, score) => `Person ${number} (${percent(score)})`,
     sides: { left: "Left", top: "Top", right: "Right", bottom: "Bottom" },
@@ -202,8 +202,6 @@ export const S = {
       num_gallery: "Gallery",
       domain: "Measured on",
       protocol: "Protocol",
-      bundle_id: "Bundle",
-      change: "As of change",
     },
     activate: {
       open: "Put in force …",
