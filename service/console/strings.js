@@ -25,7 +25,6 @@ export const S = {
     submit: "Sign in",
     out: "Sign out",
   },
-  close: "Close",
   cancel: "Cancel",
   loading: "Loading …",
   more: "Show more",
