@@ -38,6 +38,7 @@ def filters(draw) -> Filter:
         attributes=draw(st.just({}) | st.just({}) | st.just({"hat": "yes"})),
         tracklets=draw(some(TRACKLETS)),
         exclude_tracklets=draw(some(TRACKLETS)),
+        known=draw(st.none() | st.booleans()),
     )
 
 
@@ -58,6 +59,7 @@ def lets_through(wanted: Filter, sighting: Sighting, cameras: frozenset[str] | N
             all(sighting.attributes.get(name) == label for name, label in wanted.attributes.items()),
             not wanted.tracklets or sighting.tracklet_id in wanted.tracklets,
             sighting.tracklet_id not in wanted.exclude_tracklets,
+            wanted.known is None or wanted.known == (sighting.person_id is not None),
         ]
     )
 
