@@ -300,6 +300,7 @@ def test_filters_hold_before_the_best_are_taken(console):
 def test_by_keyboard_alone_somebody_is_searched_and_confirmed(console):
     page = console.page
     (one,) = enrolled(console, None, 1, camera_id="stairs")
+    page.on("filechooser", lambda _: None)  # from the first listener on choosers are caught, and that takes a moment
     console.sign_in()
 
     def tab_to(name: str) -> None:
