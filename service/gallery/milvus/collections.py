@@ -66,10 +66,11 @@ class Collections:
             self._client.upsert(collection, data, timeout=_PATIENCE_S)
 
     def count(self, collection: str) -> int:
-        """How many rows it has; -1 if it is gone."""
+        """How many rows it has; -1 if it is gone. A Milvus that was started again has it loaded from here on."""
         with _answering():
             if not self._client.has_collection(collection, timeout=_PATIENCE_S):
                 return -1
+            self._client.load_collection(collection, timeout=_PATIENCE_S)
             found = self._client.query(
                 collection, output_fields=["count(*)"], consistency_level="Strong", timeout=_PATIENCE_S
             )
