@@ -9,7 +9,7 @@ FAISS ?= cpu
 MILVUS := $(if $(filter cpu,$(FAISS)),milvus-lite,milvus)
 STAMP := $(VENV)/.installed-$(FAISS)
 
-.PHONY: install packages demo serve test test-scale crash check bench clean
+.PHONY: install packages demo serve test test-scale test-gpu crash check bench clean
 
 install: $(STAMP)
 
@@ -39,9 +39,13 @@ packages:
 test: install packages
 	$(BIN)/python -m pytest
 
-# Five hundred random cases over one service on Redis, five hundred over two, fifty over a cluster: an hour and more.
+# Five hundred random cases over one service on Redis, over two, and in Milvus Lite over either store; fifty over a cluster: hours.
 test-scale: install packages
-	SCALE_EXAMPLES=500 $(BIN)/python -m pytest tests/service/gallery/redis
+	SCALE_EXAMPLES=500 $(BIN)/python -m pytest tests/service/gallery/redis tests/service/gallery/milvus
+
+# Minutes on a machine with a GPU (make install FAISS=gpu); elsewhere each test is skipped and says why.
+test-gpu: install
+	$(BIN)/python -m pytest tests/gpu tests/search/test_device.py
 
 # Kill a gallery a thousand times under load, one over Redis two hundred times, and look for what they had acknowledged:
 # 3 minutes, and 5.

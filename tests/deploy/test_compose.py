@@ -66,7 +66,7 @@ def test_its_redis_is_as_durable_as_the_store_wants_it(tmp_path: Path) -> None:
         server.stop()
     assert SERVICES["redis"]["networks"] == ["store"]
     assert [name for name, one in SERVICES.items() if "store" in one.get("networks", [])] == [
-        *("reid", "reid-gpu", "reid-replica", "redis"),
+        *("reid", "reid-gpu", "reid-replica", "milvus", "redis"),
     ]
 
 
