@@ -168,6 +168,11 @@ async def _admit(request: HTTPConnection, rule: Rule) -> tuple[Actor, frozenset[
     core = request.app.state.core
     if core.settings.auth == "off":
         return NO_KEY, frozenset(SCOPES)
-    key = await run_in_threadpool(authenticate, core.gallery, request)
-    core.limit.take(key.key_id)
+
+    def counted() -> Key:
+        key = authenticate(core.gallery, request)
+        core.limit.take(key.key_id)
+        return key
+
+    key = await run_in_threadpool(counted)
     return authorize(key, rule), key.scopes

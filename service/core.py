@@ -94,7 +94,7 @@ class Core:
             couriers = Couriers(gallery, feed, private=settings.webhooks == "private")
             opened.callback(couriers.close)
             opened.callback(RetentionRunner(gallery).close)
-            limit = RateLimit(settings.requests_per_minute)
+            limit = RateLimit(settings.requests_per_minute, count=gallery.store.count_request)
             _watch(metrics, gallery, models)
             return cls(
                 settings,

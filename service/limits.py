@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from service.problems import QueueFullError, RateLimitedError
 
 _MOST_KEYS = 10_000
+_FULL_AFTER_S = 60.0  # an empty bucket, whatever the rate
 
 
 class AtMost:
@@ -34,10 +35,20 @@ class AtMost:
 
 
 class RateLimit:
-    """At most `per_minute` requests at once and in the long run, for each key by itself; None: no limit."""
+    """At most `per_minute` requests at once and in the long run, for each key by itself; None: no limit.
 
-    def __init__(self, per_minute: int | None, clock: Callable[[], float] = time.monotonic) -> None:
+    `count` is asked first: what counts the requests of all services gives the seconds that one comes too early; None
+    where there is no such thing, and they are counted here.
+    """
+
+    def __init__(
+        self,
+        per_minute: int | None,
+        clock: Callable[[], float] = time.monotonic,
+        count: Callable[[str, int], float | None] = lambda _, __: None,
+    ) -> None:
         self._per_minute = per_minute
+        self._count = count
         self._clock = clock
         self._changing = threading.Lock()
         self._buckets: dict[str, tuple[float, float]] = {}  # what is left, and when that was
@@ -54,20 +65,26 @@ class RateLimit:
         """
         if self._per_minute is None:
             return
-        now, per_second = self._clock(), self._per_minute / 60
+        early_s = self._count(key_id, self._per_minute)
+        if early_s is None:
+            early_s = self._count_here(key_id, self._per_minute)
+        if early_s > 0:
+            message = f"expected at most {self._per_minute} requests a minute of this key, got more"
+            raise RateLimitedError(message, retry_after_s=math.ceil(early_s))
+
+    def _count_here(self, key_id: str, per_minute: int) -> float:
+        now, per_second = self._clock(), per_minute / 60
         with self._changing:
-            left, since = self._buckets.get(key_id, (float(self._per_minute), now))
-            left = min(float(self._per_minute), left + (now - since) * per_second)
+            left, since = self._buckets.get(key_id, (float(per_minute), now))
+            left = min(float(per_minute), left + (now - since) * per_second)
             if left >= 1:
                 self._buckets[key_id] = (left - 1, now)
-                self._forget_full(now, per_second)
-                return
+                self._forget_full(now)
+                return 0
             self._buckets[key_id] = (left, now)
-        message = f"expected at most {self._per_minute} requests a minute of this key, got more"
-        raise RateLimitedError(message, retry_after_s=math.ceil((1 - left) / per_second))
+        return (1 - left) / per_second
 
-    def _forget_full(self, now: float, per_second: float) -> None:
+    def _forget_full(self, now: float) -> None:
         """Buckets that are full again say nothing: keys come and go for years."""
         if len(self._buckets) > _MOST_KEYS:
-            full_after_s = (self._per_minute or 0) / per_second
-            self._buckets = {key: one for key, one in self._buckets.items() if now - one[1] < full_after_s}
+            self._buckets = {key: one for key, one in self._buckets.items() if now - one[1] < _FULL_AFTER_S}

@@ -145,6 +145,13 @@ class Store(ABC):
         result: tuple[T, tuple[str, ...]] = item.future.result()
         return result
 
+    def count_request(self, key_id: str, per_minute: int) -> float | None:  # noqa: ARG002 (each store's own)
+        """Count a request with all services': 0, or how many seconds it comes too early; None where there is just one.
+
+        A key may make `per_minute` requests at once and in the long run.
+        """
+        return None
+
     def settle(self, noted: "Future[None]") -> None:
         """Wait for a line that was submitted, but not while the file is rewritten: it is durable soon after."""
         noted.add_done_callback(self._on_noted)

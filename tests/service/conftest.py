@@ -21,7 +21,8 @@ from reid.networks.classifier import ClassifierArguments, ClassifierNetwork
 from reid.predictors import Embedder
 from reid.transforms import PreprocessConfig
 from service.core import Core
-from service.gallery.sqlite.keys import add_key, open_keys
+from service.gallery.sqlite.keys import add_key
+from service.gallery.stores import open_keys
 from service.keys import SCOPES, new_key
 from service.server import Server, listen
 from service.settings import Settings

@@ -72,3 +72,24 @@ def test_a_webhook_that_the_other_removed_is_called_no_more(pair):
     other.client.delete(f"/v1/webhooks/{webhook_id}").raise_for_status()
     one.enrol(1, person_id="ada")
     wait_until(lambda: not courier.is_alive())
+
+
+def test_the_requests_of_a_key_are_counted_for_both_together(tmp_path, embedder, tiny_bundle):
+    with running_redis(tmp_path / "redis") as server, ExitStack() as running:
+        store, bundle = server.address().url, str(tiny_bundle)
+        one, other = (
+            running.enter_context(
+                serving(Settings(home=tmp_path / name, bundle=bundle, store=store, requests_per_minute=5), embedder)
+            )
+            for name in ("one", "other")
+        )
+        key, another = one.key("read"), one.key("read")
+        other.core.gallery.store.write(lambda _: None)  # it follows: it knows the keys
+        answers = [asked.client.get("/v1/persons", headers=key) for asked in (one, other, one, other, one, other, one)]
+        assert [answer.status_code for answer in answers] == [200] * 5 + [429] * 2
+        assert 1 <= int(answers[-1].headers["Retry-After"]) <= 12
+        assert other.client.get("/v1/persons", headers=another).status_code == 200
+        server.client.delete(*server.client.keys("*:limit:*"))
+        assert other.client.get("/v1/persons", headers=key).status_code == 200
+        server.kill()
+        assert one.client.get("/v1/persons", headers=key).json()["code"] == "store"

@@ -1,4 +1,5 @@
-"""What runs inside Redis, whole or not at all. Each gives the same answer when the client sends it twice.
+"""What runs inside Redis, whole or not at all. Each gives the same answer when the client sends it twice, but
+TAKE, which then counts twice.
 
 The head of a gallery is a hash: `store` (its id), `version` (how many commits there were), `floor` (the version before
 the first entry of the log), `schema`. The log says of each commit what it touched; `requests` who made
@@ -85,6 +86,21 @@ for i = 2, #all, 2 do
   end
 end
 return slowest
+"""
+
+# KEYS: a bucket. ARGV: requests a minute. How many seconds until one is let through; 0: it is, and was counted. A
+# bucket that nobody took from for a minute is full, and forgotten.
+TAKE = """
+local time = redis.call('TIME')
+local now, most = tonumber(time[1]) + tonumber(time[2]) / 1e6, tonumber(ARGV[1])
+local held = redis.call('HMGET', KEYS[1], 'left', 'at')
+local left = most
+if held[1] then left = math.min(most, tonumber(held[1]) + math.max(0, now - tonumber(held[2])) * most / 60) end
+local wait = 0
+if left >= 1 then left = left - 1 else wait = (1 - left) * 60 / most end
+redis.call('HSET', KEYS[1], 'left', string.format('%.6f', left), 'at', string.format('%.6f', now))
+redis.call('EXPIRE', KEYS[1], 61)
+return string.format('%.6f', wait)
 """
 
 # KEYS: head, log. ARGV: the version up to which the log is to be forgotten.

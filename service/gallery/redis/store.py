@@ -90,6 +90,10 @@ class RedisStore(Store):
         with super().reading(cameras) as reading:
             yield reading
 
+    def count_request(self, key_id: str, per_minute: int) -> float | None:
+        """As :meth:`Store.count_request`; raises StoreError where Redis does not answer."""
+        return self._link.take(key_id, per_minute)
+
     def look_soon(self) -> None:
         """Follow what others wrote without waiting for the next look."""
         self.submit(nothing)
