@@ -22,6 +22,7 @@ import redis
 
 from benchmarks.harness import Row, compare, main
 from service.gallery.gallery import Gallery
+from service.gallery.milvus.address import MilvusAddress
 from service.gallery.records import Actor, Crop, Moment, SightingFields
 from service.gallery.redis.address import RedisAddress
 from service.gallery.search import Query, Terms
@@ -59,6 +60,9 @@ def rows() -> Iterator[Row]:
             )
             yield timed
             yield from _costs(timed, client, in_redis)
+            yield from _in_milvus(
+                Path(folder), {"sqlite": in_file, "redis": in_redis}, RedisAddress(address.url, "lite")
+            )
         with (
             closing(_Services(Path(folder), RedisAddress(address.url, "two"), 2)) as two,
             closing(_Services(Path(folder), RedisAddress(address.url, "one"), 1)) as one,
@@ -71,6 +75,26 @@ def rows() -> Iterator[Row]:
                 pairs=3,
                 per=_ENROLLED,
             )
+
+
+def _in_milvus(folder: Path, in_memory: dict[str, Gallery], in_redis: RedisAddress) -> Iterator[Row]:
+    """Each store with its vectors in Milvus Lite, in this process, beside the same store with them in memory."""
+    for store, peer in in_memory.items():
+        home = folder / f"{store} in milvus"
+        address = in_redis if store == "redis" else home / "gallery.sqlite"
+        with closing(Gallery(home, address, _BUNDLE, _DIMENSION, MilvusAddress())) as gallery:
+            for _ in range(2):
+                _enrol(gallery)
+            _search(gallery)  # a first time: what is made once is made
+            for what, work, per in (("enrolment", _enrol, _ENROLLED), ("search", _search, _SEARCHES)):
+                yield compare(
+                    f"stores {what} in {store} and milvus lite vs in {store} and memory",
+                    partial(work, gallery),
+                    partial(work, peer),
+                    peer_name="the same store, its vectors in memory",
+                    pairs=3,
+                    per=per,
+                )
 
 
 def _costs(timed: Row, client: "redis.Redis", gallery: Gallery) -> Iterator[Row]:
