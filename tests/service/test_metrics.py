@@ -25,7 +25,7 @@ def test_requests_are_counted_by_route_and_status_and_name_nobody(service):
 
 
 def test_without_a_key_nobody_learns_how_much_is_going_on(service):
-    assert service.get("/readyz").keys() == {"status", "bundle_id", "durability"}
+    assert service.get("/readyz").keys() == {"status", "bundle_id", "durability", "index"}
     service.client.headers.pop("X-API-Key")
     assert service.client.get("/metrics").status_code == 401
 
