@@ -34,7 +34,7 @@ from reid.search import ExactIndex
 from service.batching import BATCH_IMAGES
 from service.child import free_port, running_service
 
-_REQUESTS, _NAIVE_REQUESTS, _CLIENTS, _PAIRS = 320, 128, 64, 5
+_REQUESTS, _CLIENTS, _PAIRS = 320, 64, 5
 _GALLERY = 200_000
 _DEADLINE_S, _LEVEL_S, _MOST_CLIENTS = 1, 8, 512
 _LEVELS, _OVERLOAD = (50, 90, 500), 500  # percent of the peak
@@ -90,12 +90,12 @@ def rows(minutes: float) -> Iterator[Row]:
 def _against_naive(folder: Path, body: Path) -> Row:
     """The same ResNet-50 in both."""
     bundle = untrained_resnet50(folder / "resnet50")
-    many = ("--clients", _CLIENTS, "--requests", _NAIVE_REQUESTS)
+    many = ("--clients", _CLIENTS, "--requests", _REQUESTS)
     with _service(folder / "of-resnet50", "60", bundle) as (url, _, _), _naive(bundle) as naive_url:
 
         def crowd() -> None:
             done = run_load(url, _PATH, body, _TYPE, *many)
-            assert done["statuses"] == {"200": _NAIVE_REQUESTS}, done["statuses"]
+            assert done["statuses"] == {"200": _REQUESTS}, done["statuses"]
 
         return compare(
             "service 64 clients vs naive endpoint",
@@ -103,7 +103,7 @@ def _against_naive(folder: Path, body: Path) -> Row:
             lambda: run_load(naive_url, "/embed", body, _TYPE, *many),
             peer_name="the same ResNet-50 by torch in a FastAPI route, one request at a time",
             pairs=_PAIRS,
-            per=_NAIVE_REQUESTS,
+            per=_REQUESTS,
         )
 
 

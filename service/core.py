@@ -21,6 +21,7 @@ from service.limits import AtMost, RateLimit
 from service.metrics import Metrics
 from service.models import Model, Models
 from service.settings import Settings
+from service.succession import Succession
 from service.transfers import export_of, import_into
 from service.webhooks.courier import Couriers
 
@@ -93,6 +94,8 @@ class Core:
             opened.callback(feed.close)
             couriers = Couriers(gallery, feed, private=settings.webhooks == "private")
             opened.callback(couriers.close)
+            if gallery.store.home_id:
+                opened.callback(Succession(gallery, jobs, couriers).close)
             opened.callback(RetentionRunner(gallery).close)
             limit = RateLimit(settings.requests_per_minute, count=gallery.store.count_request)
             _watch(metrics, gallery, models)

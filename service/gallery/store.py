@@ -152,6 +152,10 @@ class Store(ABC):
         """
         return None
 
+    def heard(self) -> frozenset[str]:
+        """The homes of all services that were heard of just now; raises StoreError."""
+        return frozenset({self.home_id})
+
     def settle(self, noted: "Future[None]") -> None:
         """Wait for a line that was submitted, but not while the file is rewritten: it is durable soon after."""
         noted.add_done_callback(self._on_noted)

@@ -36,6 +36,7 @@ class Task:
     job_id: str
     actor: Actor
     request: dict[str, Any]
+    home_id: str = ""  # of the service that does it
     progress: float = 0.0  # 0 to 1
     _stopped: threading.Event = field(default_factory=threading.Event)
 
@@ -46,8 +47,8 @@ class Task:
             raise CancelledError
 
     def check_wanted(self, reading: Reading) -> None:
-        """Raise CancelledError if the job was cancelled; in the transaction that decides, for what is done at once."""
-        if not table.is_running(reading, self.job_id):
+        """Raise CancelledError if it was cancelled or taken over; in the transaction that decides, for single acts."""
+        if not table.is_running(reading, self.job_id, self.home_id):
             raise CancelledError
 
     def stop(self) -> None:
@@ -116,6 +117,10 @@ class JobRunner:
         self._due.set()
         return written
 
+    def look(self) -> None:
+        """There may be a job that was not asked for here."""
+        self._due.set()
+
     def remove(self, job_id: str, viewer: Viewer) -> Job | None:
         """Cancel a job that waits or runs, and return it; forget one that has ended. Raises NotFoundError."""
 
@@ -163,7 +168,7 @@ class JobRunner:
 
     def _attempt(self, job: Job) -> None:
         assert job.request is not None
-        task = Task(job.job_id, job.actor, job.request)
+        task = Task(job.job_id, job.actor, job.request, job.home_id)
         self._current = (job.job_id, task)
         if self._closing.is_set():  # it asked for the current task before there was this one
             task.stop()

@@ -88,7 +88,10 @@ class Courier:
                 if reading.is_revoked(self._webhook.key_id):
                     self.stop()
                     return after
-                table.find_webhook(reading, self._webhook.webhook_id)  # another service may have removed it
+                webhook = table.find_webhook(reading, self._webhook.webhook_id)  # another may have removed it
+                if webhook.home_id != self._gallery.store.home_id:  # or taken it over
+                    self.stop()
+                    return after
                 arrivals = arrivals_after(reading, after)
             wanted = frozenset(kind for kind in EVENT_KINDS if kind in self._webhook.events)
             for change, events in events_of(arrivals, wanted):

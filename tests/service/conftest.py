@@ -27,6 +27,7 @@ from service.keys import SCOPES, new_key
 from service.server import Server, listen
 from service.settings import Settings
 from tests.service.gallery.conftest import DEADLINE_S, wait_until
+from tests.service.receiver import Receiver, receiving
 
 
 @dataclass
@@ -186,3 +187,10 @@ def write_glasses(folder: Path) -> Path:
         "# glasses\n\nUntrained; for tests.\n",
     )
     return folder
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """What webhooks may call."""
+    with receiving() as listening:
+        yield listening

@@ -3,9 +3,6 @@
 import ipaddress
 import json
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
@@ -19,47 +16,6 @@ from tests.clips.corpus import clip
 from tests.service.conftest import serving, write_doings
 from tests.service.gallery.conftest import wait_until
 from tests.service.test_actions import recognise
-
-
-@dataclass
-class Receiver:
-    """A server that keeps what it is sent, and answers as it is told: by default 204."""
-
-    url: str
-    received: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
-    answers: list[int] = field(default_factory=list)
-    held: threading.Lock = field(default_factory=threading.Lock)  # whoever has it keeps the answers back
-
-    @property
-    def changes(self) -> list[int]:
-        return [json.loads(body)["change"] for _, body in self.received]
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            kept.received.append(({name.lower(): value for name, value in self.headers.items()}, body))
-            with kept.held:
-                status = kept.answers.pop(0) if kept.answers else 204
-            self.send_response(status)
-            if status == 302:
-                self.send_header("Location", kept.url + "/elsewhere")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_):
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    kept = Receiver(f"http://localhost:{server.server_port}/seen?by=me")
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield kept
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 @pytest.fixture

@@ -79,7 +79,7 @@ class Link:
     def __init__(self, address: RedisAddress) -> None:
         self._address = address
         self._client = _client(address)
-        names = ("BEGIN", "COMMIT", "NEWS", "BEAT", "SLOWEST", "FORGET", "TAKE")
+        names = ("BEGIN", "COMMIT", "NEWS", "BEAT", "SLOWEST", "HEARD", "FORGET", "TAKE")
         self._scripts = {name: self._client.register_script(getattr(scripts, name)) for name in names}
 
     def close(self) -> None:
@@ -164,6 +164,10 @@ class Link:
     def leave(self, home_id: str) -> None:
         """Say that this service is gone: nobody waits for it any more."""
         self._ask(lambda: self._client.hdel(self._key("services"), home_id))
+
+    def heard(self, within_s: float) -> frozenset[str]:
+        """The homes of the services that were heard of within that time."""
+        return frozenset(home.decode() for home in self._script("HEARD", [self._key("services")], [within_s]))
 
     def take(self, key_id: str, per_minute: int) -> float:
         """Count a request of that key, of whichever service: 0, or how many seconds it comes too early."""

@@ -88,6 +88,16 @@ end
 return slowest
 """
 
+# KEYS: services. ARGV: of how many seconds. The home ids of those that were heard of since.
+HEARD = """
+local now, heard = tonumber(redis.call('TIME')[1]), {}
+local all = redis.call('HGETALL', KEYS[1])
+for i = 1, #all, 2 do
+  if now - tonumber(string.match(all[i + 1], ' (%d+)')) <= tonumber(ARGV[1]) then table.insert(heard, all[i]) end
+end
+return heard
+"""
+
 # KEYS: a bucket. ARGV: requests a minute. How many seconds until one is let through; 0: it is, and was counted. A
 # bucket that nobody took from for a minute is full, and forgotten.
 TAKE = """

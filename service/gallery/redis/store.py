@@ -94,6 +94,10 @@ class RedisStore(Store):
         """As :meth:`Store.count_request`; raises StoreError where Redis does not answer."""
         return self._link.take(key_id, per_minute)
 
+    def heard(self) -> frozenset[str]:
+        """As :meth:`Store.heard`."""
+        return self._link.heard(LEASE_S)
+
     def look_soon(self) -> None:
         """Follow what others wrote without waiting for the next look."""
         self.submit(nothing)

@@ -19,8 +19,9 @@ KEPT_DAYS = 7  # after a job ended
 
 _COLUMNS = (
     "SELECT row, job_id, kind, key_id, scope, cameras, request, state, attempts, result, reason,"
-    " created_at_us, started_at_us, ended_at_us FROM jobs"
+    " created_at_us, started_at_us, ended_at_us, home_id FROM jobs"
 )
+_MOVABLE = "state IN ('waiting', 'running') AND kind <> 'import'"
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Job:
     created_at: Moment
     started_at: Moment | None
     ended_at: Moment | None
+    home_id: str  # of the service that does it
 
 
 @dataclass(frozen=True)
@@ -147,10 +149,10 @@ def with_archives(reading: Reading) -> set[str]:
     return {job_id for (job_id,) in found}
 
 
-def is_running(reading: Reading, job_id: str) -> bool:
-    """Whether it runs, as far as anybody decided."""
-    found = reading.connection.execute("SELECT state FROM jobs WHERE job_id = ?", (job_id,)).fetchone()
-    return bool(found == ("running",))
+def is_running(reading: Reading, job_id: str, home_id: str) -> bool:
+    """Whether it runs, as far as anybody decided, and there: another service may have taken it over."""
+    found = reading.connection.execute("SELECT state, home_id FROM jobs WHERE job_id = ?", (job_id,)).fetchone()
+    return bool(found == ("running", home_id))
 
 
 def job_file(reading: Reading, job: Job, name: str) -> JobFile:
@@ -184,18 +186,32 @@ def take_next(writing: Writing, home_id: str) -> Job | None:
 
 def put_back(writing: Writing, which: Job | str, *, counted: bool) -> None:
     """Let a running job (or those of a home) wait again; unless `counted`, that attempt is not held against them."""
-    column, value = ("home_id", which) if isinstance(which, str) else ("row", which.row)
+    home_id, row = (which, None) if isinstance(which, str) else (which.home_id, which.row)
     writing.connection.execute(
-        "UPDATE jobs SET state = 'waiting', attempts = attempts - ?"  # noqa: S608 (columns of our own)
-        f" WHERE state = 'running' AND {column} = ?",
-        (0 if counted else 1, value),
+        "UPDATE jobs SET state = 'waiting', attempts = attempts - ?"
+        " WHERE state = 'running' AND home_id = ? AND row = coalesce(?, row)",
+        (0 if counted else 1, home_id, row),
     )
+
+
+def homes(reading: Reading) -> set[str]:
+    """Whose services have jobs to do that another could do as well: the archive of an import lies there alone."""
+    found = reading.connection.execute(f"SELECT home_id FROM jobs WHERE {_MOVABLE}")  # noqa: S608 (text of our own)
+    return {home_id for (home_id,) in found}
+
+
+def take_over(writing: Writing, home_id: str, heir: str) -> int:
+    """Have the service of `heir` do what that of `home_id` did not; how many jobs those are."""
+    return writing.connection.execute(
+        f"UPDATE jobs SET home_id = ?, state = 'waiting' WHERE {_MOVABLE} AND home_id = ?",  # noqa: S608 (text of our own)
+        (heir, home_id),
+    ).rowcount
 
 
 def finish(writing: Writing, job: Job, outcome: Outcome) -> bool:
     """Keep what came of a running job; False, and nothing is kept, if it speaks of what was erased meanwhile."""
     connection = writing.connection
-    if not is_running(writing, job.job_id):
+    if not is_running(writing, job.job_id, job.home_id):
         return True
     if _missing(connection, outcome.mentions):
         put_back(writing, job, counted=True)
@@ -215,8 +231,9 @@ def finish(writing: Writing, job: Job, outcome: Outcome) -> bool:
 def end(writing: Writing, job: Job, state: State, reason: str | None) -> None:
     """End a job that waits or runs without a result."""
     writing.connection.execute(
-        "UPDATE jobs SET state = ?, reason = ?, ended_at_us = ? WHERE row = ? AND state IN ('waiting', 'running')",
-        (state, reason, Moment.now().us, job.row),
+        "UPDATE jobs SET state = ?, reason = ?, ended_at_us = ? WHERE row = ? AND home_id = ?"
+        " AND state IN ('waiting', 'running')",
+        (state, reason, Moment.now().us, job.row, job.home_id),
     )
 
 
@@ -246,7 +263,7 @@ def _missing(connection: sqlite3.Connection, subjects: Collection[str]) -> bool:
 
 
 def _job(*columns: Any) -> Job:
-    row, job_id, kind, key_id, scope, cameras, request, state, attempts, result, reason, *times = columns
+    row, job_id, kind, key_id, scope, cameras, request, state, attempts, result, reason, *times, home_id = columns
     created_at, started_at, ended_at = (None if us is None else Moment(us) for us in times)
     assert created_at is not None
     return Job(
@@ -263,4 +280,5 @@ def _job(*columns: Any) -> Job:
         created_at=created_at,
         started_at=started_at,
         ended_at=ended_at,
+        home_id=home_id,
     )

@@ -67,6 +67,18 @@ def list_webhooks(reading: Reading, after_row: int, limit: int) -> Page[Webhook]
     return Page(webhooks[:limit], webhooks[limit - 1].row if len(webhooks) > limit else None)
 
 
+def homes(reading: Reading) -> set[str]:
+    """Whose services call any."""
+    return {home_id for (home_id,) in reading.connection.execute("SELECT home_id FROM webhooks")}
+
+
+def take_over(writing: Writing, home_id: str, heir: str) -> list[Webhook]:
+    """Have the service of `heir` call those that the one of `home_id` did; these, as they are now."""
+    found = writing.connection.execute("SELECT webhook_id FROM webhooks WHERE home_id = ?", (home_id,)).fetchall()
+    writing.connection.execute("UPDATE webhooks SET home_id = ? WHERE home_id = ?", (heir, home_id))
+    return [find_webhook(writing, webhook_id) for (webhook_id,) in found]
+
+
 def remove_webhook(writing: Writing, actor: Actor, webhook_id: str) -> None:
     """Take it out, with its dead letters; raises NotFoundError."""
     webhook = find_webhook(writing, webhook_id)
