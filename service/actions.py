@@ -89,14 +89,19 @@ class Actions(OnDemand[ActionModel, ActionArguments, ClipPreprocess]):
             model.recognizer.close()
 
     def _open(self, folder: Path) -> ActionModel:
-        recognizer = ActionRecognizer.load(folder, self._settings.device, self._limits, self._settings.cache)
+        recognizer = ActionRecognizer.load(folder, self._settings.first_device, self._limits, self._settings.cache)
 
         def see(pixels: torch.Tensor) -> NDArray[np.float32]:
             vectors: NDArray[np.float32] = recognizer.frames.of(pixels).cpu().numpy()
             return vectors
 
         queue = ModelQueue(
-            recognizer.bundle.preprocess, see, self._decoders, self._metrics, self._settings.deadline_s, self.admission
+            recognizer.bundle.preprocess,
+            [see],
+            self._decoders,
+            self._metrics,
+            self._settings.deadline_s,
+            self.admission,
         )
         queue.warm_up()
         return ActionModel(recognizer, queue, self._clip_decoders)

@@ -34,7 +34,7 @@ class _Request:
     pixels: torch.Tensor
     ticket: Ticket
     since_s: float = field(default_factory=time.monotonic)
-    rows: list[NDArray[np.float32]] = field(default_factory=list)
+    rows: dict[int, NDArray[np.float32]] = field(default_factory=dict)  # by the position of the first of them
     future: "Future[NDArray[np.float32]]" = field(default_factory=Future)
 
     def fail(self, error: Exception) -> None:
@@ -42,12 +42,15 @@ class _Request:
         with suppress(InvalidStateError):  # cancelled just now, or answered
             self.future.set_exception(error)
 
-    def add(self, rows: NDArray[np.float32]) -> None:
-        """Take its next rows in; with the last of them the caller has its answer."""
-        self.rows.append(rows)
-        if sum(map(len, self.rows)) == len(self.pixels):
+    def add(self, begin: int, rows: NDArray[np.float32]) -> None:
+        """Take some of its rows in; with the last of them the caller has its answer."""
+        self.rows[begin] = rows
+        if sum(map(len, self.rows.values())) == len(self.pixels):
             with suppress(InvalidStateError):
-                self.future.set_result(np.concatenate(self.rows))
+                self.future.set_result(np.concatenate([self.rows[begin] for begin in sorted(self.rows)]))
+
+
+Run = Callable[[torch.Tensor], NDArray[np.float32]]
 
 
 class Pixels(Preprocess, Protocol):
@@ -57,16 +60,17 @@ class Pixels(Preprocess, Protocol):
 
 
 class ModelQueue:
-    """Runs a model on a thread of its own. A batch is whatever waits when the one before is done.
+    """Runs a model on a thread of its own; its copies on several devices each on one.
 
-    `run` takes pixels (B, C, H, W) uint8 as `preprocess` stacks them and gives rows (B, K) float32. A request whose
-    time runs out is answered so and dropped, and nobody's images are computed once nobody waits for them.
+    A batch is whatever waits when one of them is free. Each of `runs` takes pixels (B, C, H, W) uint8 as `preprocess`
+    stacks them and gives rows (B, K) float32. A request whose time runs out is answered so and dropped, and nobody's
+    images are computed once nobody waits for them.
     """
 
     def __init__(
         self,
         preprocess: Pixels,
-        run: Callable[[torch.Tensor], NDArray[np.float32]],
+        runs: Sequence[Run],
         decoders: Decoders,
         metrics: Metrics,
         deadline_s: float,
@@ -75,15 +79,16 @@ class ModelQueue:
         self.admission = admission or Admission(metrics, deadline_s)
         self.decoders = decoders
         self._preprocess = preprocess
-        self._run_model = run
+        self._runs = runs
         self._metrics = metrics
         self._batch_s = 0.0  # what a batch takes
         self._ended_s = 0.0  # when the last one did
         self._changing = threading.Condition()
         self._waiting: deque[tuple[_Request, int]] = deque()  # single images: a request and the position in it
         self._closed = False
-        self._thread = threading.Thread(target=self._run, name="model")
-        self._thread.start()
+        self._threads = [threading.Thread(target=self._run, args=[run], name="model") for run in runs]
+        for thread in self._threads:
+            thread.start()
 
     @property
     def waiting(self) -> int:
@@ -94,11 +99,12 @@ class ModelQueue:
         """Run a full batch of nothing, which is slow the first time, and measure it: before the first request."""
         shape = (BATCH_IMAGES, self._preprocess.channels, self._preprocess.height_px, self._preprocess.width_px)
         pixels = torch.zeros(shape, dtype=torch.uint8)
-        for _ in range(2):
-            started_s = time.monotonic()
-            self._run_model(pixels)
-        self._batch_s = max(time.monotonic() - started_s, 1e-6)
-        self.admission.measured(BATCH_IMAGES / self._batch_s)
+        for run in self._runs:
+            for _ in range(2):
+                started_s = time.monotonic()
+                run(pixels)
+            self._batch_s = max(time.monotonic() - started_s, 1e-6)
+        self.admission.measured(len(self._runs) * BATCH_IMAGES / self._batch_s)
 
     async def compute(self, images: Sequence[Image.Image], ticket: Ticket) -> NDArray[np.float32]:
         """:meth:`rows` of RGB images (N ≥ 1), resized as the model wants them."""
@@ -117,7 +123,7 @@ class ModelQueue:
                     if self._closed:
                         raise BundleChangedError("expected the model in force, got one that was replaced: ask again")
                     self._waiting.extend((request, position) for position in range(len(request.pixels)))
-                    self._changing.notify()
+                    self._changing.notify_all()
                 return await asyncio.wrap_future(request.future)
         except TimeoutError as error:
             self._metrics.shed.inc()
@@ -127,13 +133,14 @@ class ModelQueue:
         """Finish what waits."""
         with self._changing:
             self._closed = True
-            self._changing.notify()
-        self._thread.join()
+            self._changing.notify_all()
+        for thread in self._threads:
+            thread.join()
 
-    def _run(self) -> None:
+    def _run(self, run: Run) -> None:
         while batch := self._next_batch():
             try:
-                self._compute(batch)
+                self._compute(run, batch)
             except Exception as error:  # noqa: BLE001 (raised where the callers wait)
                 for request, _ in batch:
                     request.fail(error)
@@ -159,14 +166,15 @@ class ModelQueue:
             request.fail(DeadlineError(_TOO_LATE))
         return not request.future.done()
 
-    def _compute(self, batch: list[tuple[_Request, int]]) -> None:
+    def _compute(self, run: Run, batch: list[tuple[_Request, int]]) -> None:
         started_s = time.monotonic()
         parts = _parts(batch)
-        rows = self._run_model(torch.cat([request.pixels[begin:end] for request, begin, end in parts]))
-        self._measure(batch, started_s, time.monotonic())
-        for request, begin, end in parts:
-            own, rows = rows[: end - begin], rows[end - begin :]
-            request.add(own)
+        rows = run(torch.cat([request.pixels[begin:end] for request, begin, end in parts]))
+        with self._changing:
+            self._measure(batch, started_s, time.monotonic())
+            for request, begin, end in parts:
+                own, rows = rows[: end - begin], rows[end - begin :]
+                request.add(begin, own)
 
     def _measure(self, batch: list[tuple[_Request, int]], started_s: float, ended_s: float) -> None:
         """Learn the pace at which images leave, decoding and all: from the batch before to this one."""

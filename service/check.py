@@ -4,13 +4,13 @@ import os
 from collections.abc import Callable
 
 from reid.errors import ReidError
-from reid.predictors import Embedder
 from service.bundles import folder_to_serve
 from service.gallery.errors import HomeError
 from service.gallery.home import is_held
 from service.gallery.sqlite.keys import list_keys
 from service.gallery.sqlite.reading import Reading
 from service.gallery.stores import check_store, look_into
+from service.models import load_embedders
 from service.settings import Settings
 
 
@@ -40,7 +40,7 @@ def _check_store(settings: Settings) -> None:
 
 
 def _check_bundle(settings: Settings) -> None:
-    embedder = Embedder.load(folder_to_serve(settings), settings.device)
+    embedder, *_ = load_embedders(folder_to_serve(settings), settings)
     with look_into(settings.store_address, "bundles", "activations") as connection:
         if connection is not None:
             missing, total = Reading(connection).sightings_without_vector(embedder.bundle_id)

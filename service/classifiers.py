@@ -33,11 +33,11 @@ class Classifiers(OnDemand[Classifier, ClassifierArguments, PreprocessConfig]):
         super().__init__(CLASSIFIER, "a classifier", settings, decoders, metrics)
 
     def _open(self, folder: Path) -> Classifier:
-        model = ImageClassifier.load(folder, self._settings.device)
+        model = ImageClassifier.load(folder, self._settings.first_device)
 
         def score(pixels: torch.Tensor) -> NDArray[np.float32]:
             return model.score_pixels(pixels)
 
-        queue = ModelQueue(model.bundle.preprocess, score, self._decoders, self._metrics, self._settings.deadline_s)
+        queue = ModelQueue(model.bundle.preprocess, [score], self._decoders, self._metrics, self._settings.deadline_s)
         queue.warm_up()
         return Classifier(model.bundle, queue)

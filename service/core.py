@@ -19,7 +19,7 @@ from service.gallery.retention import RetentionRunner
 from service.jobs import JobRunner, Kind
 from service.limits import AtMost, RateLimit
 from service.metrics import Metrics
-from service.models import Model, Models
+from service.models import Model, Models, load_embedders
 from service.settings import Settings
 from service.succession import Succession
 from service.transfers import export_of, import_into
@@ -54,17 +54,17 @@ class Core:
         """
         folder = folder_to_serve(settings)
         make_home(settings.home)
-        embedder = Embedder.load(folder, settings.device, settings.cache)
-        core = cls.over(settings, embedder)
+        embedders = load_embedders(folder, settings, settings.cache)
+        core = cls.over(settings, *embedders)
         with ExitStack() as failing:
             failing.callback(core.close)
-            keep(folder, embedder.bundle_id, settings.home)
+            keep(folder, core.model.bundle_id, settings.home)
             failing.pop_all()
         return core
 
     @classmethod
-    def over(cls, settings: Settings, embedder: Embedder) -> "Core":
-        """:meth:`open` with a bundle that is loaded already."""
+    def over(cls, settings: Settings, embedder: Embedder, *others: Embedder) -> "Core":
+        """:meth:`open` with a bundle that is loaded already; `others` are the same on more devices."""
         with ExitStack() as opened:
             gallery = Gallery(
                 settings.home, settings.store_address, embedder.bundle_id, embedder.dimension, settings.index_address
@@ -73,7 +73,7 @@ class Core:
             metrics = Metrics()
             decoders = Decoders()
             opened.callback(decoders.close)
-            models = Models(settings, gallery, embedder, decoders, metrics)
+            models = Models(settings, gallery, [embedder, *others], decoders, metrics)
             opened.callback(models.close)
             classifiers = Classifiers(settings, decoders, metrics)
             opened.callback(classifiers.close)
@@ -120,14 +120,14 @@ class Core:
         """The embedding model in force just now."""
         return self.models.current
 
-    def admission_of(self, template: str, path: str) -> Admission | None:
+    async def admission_of(self, template: str, path: str) -> Admission | None:
         """Who lets requests for a model in: the one that this path leads to, if it is loaded."""
         if template == "/v1/actions":
             return self.actions.admission
         if template == "/v1/detections":
             return None if self.detector is None else self.detector.admission
         if not template.endswith("{name}"):
-            return self.model.queue.admission
+            return (await self.models.taken_up()).queue.admission
         classifier = self.classifiers.loaded(path.rpartition("/")[2])
         return None if classifier is None else classifier.queue.admission
 

@@ -60,7 +60,7 @@ def detector_of(settings: Settings, decoders: Decoders, metrics: Metrics) -> Fra
     """The one that was set, ready; None where none was. Raises DetectorError, ValueError for a device that is not."""
     if settings.detector is None:
         return None
-    detector = load_detector(settings.detector, device=str(resolve_device(settings.device)))
+    detector = load_detector(settings.detector, device=str(resolve_device(settings.first_device)))
     return FrameDetector(detector, decoders, metrics, settings.deadline_s)
 
 

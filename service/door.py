@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -27,7 +27,9 @@ class Door:
     counted, and not logged one by one.
     """
 
-    def __init__(self, app: ASGIApp, admission_of: Callable[[str, str], Admission | None], metrics: Metrics) -> None:
+    def __init__(
+        self, app: ASGIApp, admission_of: Callable[[str, str], Awaitable[Admission | None]], metrics: Metrics
+    ) -> None:
         self.app = app
         self._admission_of = admission_of
         self._metrics = metrics
@@ -37,7 +39,7 @@ class Door:
         """Handle one connection."""
         template = embedding_route(scope["method"], scope["path"]) if scope["type"] == "http" else None
         try:
-            admission = None if template is None else self._admission_of(template, scope["path"])
+            admission = None if template is None else await self._admission_of(template, scope["path"])
         except BundleMissingError as error:
             await _refuse(error, scope, receive, send)
             return

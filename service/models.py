@@ -1,8 +1,10 @@
 """The embedding bundle in force: its network behind a queue, and what its scores mean; switched with the index."""
 
+import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -13,7 +15,7 @@ from reid.errors import BundleError
 from reid.images import decode_kept
 from reid.kinds import EmbeddingBundle
 from reid.predictors import Embedder
-from service.batching import BATCH_IMAGES, ModelQueue
+from service.batching import BATCH_IMAGES, ModelQueue, Run
 from service.bundles import embedding_folder, keep
 from service.calibration import Calibrations
 from service.decoding import Decoders
@@ -31,7 +33,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Model:
-    """A loaded embedding bundle: whoever takes one up works with vectors and calibration of one bundle to the end."""
+    """A loaded embedding bundle: whoever takes one up works with vectors and calibration of one bundle to the end.
+
+    `embedder` is the one on the first device; the queue has all.
+    """
 
     embedder: Embedder
     queue: ModelQueue
@@ -61,14 +66,19 @@ class Models:
     """
 
     def __init__(
-        self, settings: Settings, gallery: Gallery, embedder: Embedder, decoders: Decoders, metrics: Metrics
+        self,
+        settings: Settings,
+        gallery: Gallery,
+        embedders: Sequence[Embedder],
+        decoders: Decoders,
+        metrics: Metrics,
     ) -> None:
         self._settings = settings
         self._gallery = gallery
         self._decoders = decoders
         self._metrics = metrics
         self._changing = threading.Lock()
-        self._loaded = {embedder.bundle_id: self._opened(embedder)}
+        self._loaded = {embedders[0].bundle_id: self._opened(embedders)}
 
     @property
     def current(self) -> Model:
@@ -80,14 +90,20 @@ class Models:
                     self._take_up(bundle_id)
         return model
 
+    async def taken_up(self) -> Model:
+        """:attr:`current`, loaded on another thread where that takes seconds: nobody else is to wait for it."""
+        if self._gallery.bundle_id in self._loaded:
+            return self.current
+        return await asyncio.to_thread(lambda: self.current)
+
     async def in_force(self, work: Callable[[Model], Awaitable[T]]) -> T:
         """What `work` makes with the model in force: from the beginning again where that was switched meanwhile."""
         while True:
-            model = self.current
+            model = await self.taken_up()
             try:
                 return await work(model)
             except BundleChangedError:
-                if self.current is model:
+                if await self.taken_up() is model:
                     raise
 
     def activate(
@@ -123,7 +139,7 @@ class Models:
         if folder is None:
             raise BundleError(f"expected an embedding bundle on disk, got none of the id {bundle_id}")
         keep(folder, bundle_id, self._settings.home)
-        model = self._opened(Embedder.load(folder, self._settings.device, self._settings.cache))
+        model = self._opened(load_embedders(folder, self._settings, self._settings.cache))
         self._loaded[model.bundle_id] = model
         return model
 
@@ -132,11 +148,21 @@ class Models:
         for bundle_id in self._loaded.keys() - {self._gallery.bundle_id}:
             self._loaded.pop(bundle_id).queue.close()
 
-    def _opened(self, embedder: Embedder) -> Model:
-        def embed(pixels: torch.Tensor) -> NDArray[np.float32]:
-            return embedder.embed_pixels(pixels)
-
-        preprocess, deadline_s = embedder.bundle.preprocess, self._settings.deadline_s
-        queue = ModelQueue(preprocess, embed, self._decoders, self._metrics, deadline_s)
+    def _opened(self, embedders: Sequence[Embedder]) -> Model:
+        bundle = embedders[0].bundle
+        runs = [_run_of(embedder) for embedder in embedders]
+        queue = ModelQueue(bundle.preprocess, runs, self._decoders, self._metrics, self._settings.deadline_s)
         queue.warm_up()
-        return Model(embedder, queue, Calibrations(self._gallery, embedder.bundle))
+        return Model(embedders[0], queue, Calibrations(self._gallery, bundle))
+
+
+def load_embedders(folder: Path, settings: Settings, cache: Path | None = None) -> list[Embedder]:
+    """A bundle on each of the devices; raises BundleError, and ValueError for a device that is not there."""
+    return [Embedder.load(folder, device, cache) for device in settings.devices]
+
+
+def _run_of(embedder: Embedder) -> Run:
+    def embed(pixels: torch.Tensor) -> NDArray[np.float32]:
+        return embedder.embed_pixels(pixels)
+
+    return embed

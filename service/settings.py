@@ -38,7 +38,7 @@ class Settings(BaseSettings):
     bundle: str | None = Field(
         default=None, description="of a new gallery: bundle folder or name (default: the one shipped)"
     )
-    device: str = Field(default="auto", description="auto, cpu, openvino, cuda, cuda:1 …")
+    device: str = Field(default="auto", description="auto, cpu, openvino, cuda, cuda:1 …; cuda:0,cuda:1: on each")
     detector: str | None = Field(
         default=None, description="finds people in whole frames: an .xml or .onnx file, or torchvision:NAME"
     )
@@ -82,6 +82,16 @@ class Settings(BaseSettings):
                 f"REID_AUTH=off serves without keys and needs a loopback REID_HOST (127.0.0.1), got {self.host!r}"
             )
         return self
+
+    @property
+    def devices(self) -> list[str]:
+        """What crops are embedded on; all else runs on the first."""
+        return self.device.split(",")
+
+    @property
+    def first_device(self) -> str:
+        """What classifiers, actions and the detector run on."""
+        return self.devices[0]
 
     @property
     def cache(self) -> Path:

@@ -88,6 +88,8 @@ class RedisServer:
                 assert time.monotonic() < until_s, "not in time"
                 time.sleep(0.01)
             else:
+                # Of two suites at once, the one that came too late would otherwise talk to the other's server.
+                assert self._process.poll() is None, (self.folder / "log").read_text()
                 return
 
     def kill(self) -> None:

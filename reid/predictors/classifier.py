@@ -14,7 +14,7 @@ from reid.images import decode_image
 from reid.kinds import CLASSIFIER, ClassifierBundle
 from reid.networks.classifier import ClassifierNetwork
 from reid.precision import Precision, choose_precision
-from reid.predictors.device import resolve_device
+from reid.predictors.device import moved, resolve_device
 from reid.predictors.label_score import LabelScore, ranked
 
 
@@ -53,7 +53,7 @@ class ImageClassifier:
     @torch.inference_mode()
     def score_pixels(self, pixels: torch.Tensor) -> NDArray[np.float32]:
         """(B, C, H, W) uint8 at the bundle's size → (B, L) float32 rows that sum to 1."""
-        images = self.bundle.preprocess.normalise(pixels.to(self.device))
+        images = self.bundle.preprocess.normalise(moved(pixels, self.device))
         with self.precision.autocast(self.device):
             outputs = self._network(images)
         scores: NDArray[np.float32] = outputs.float().softmax(dim=1).cpu().numpy()

@@ -16,7 +16,7 @@ from reid.images import decode_image
 from reid.kinds import EMBEDDING, EmbeddingBundle
 from reid.networks.embedding import EmbeddingNetwork
 from reid.precision import Network, Precision, choose_precision
-from reid.predictors.device import OPENVINO, resolve_device, runs_on_openvino
+from reid.predictors.device import OPENVINO, moved, resolve_device, runs_on_openvino
 from reid.predictors.openvino_network import OpenVinoNetwork, kept_form
 
 _LOG = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ class Embedder:
     @torch.inference_mode()
     def embed_pixels(self, pixels: torch.Tensor) -> NDArray[np.float32]:
         """(B, 3, H, W) uint8 at the bundle's size → (B, D) float32 rows of unit length."""
-        tensor = self.bundle.preprocess.normalise(pixels.to(self.device))
+        tensor = self.bundle.preprocess.normalise(moved(pixels, self.device))
         with self.precision.autocast(self.device):
             vectors = embed_tensor(self._network, tensor, flip_average=self.bundle.preprocess.flip_average)
         rows: NDArray[np.float32] = vectors.cpu().numpy()

@@ -9,6 +9,7 @@ from reid.clips import Clip
 from reid.clips.preprocess import ClipPreprocess
 from reid.networks.action import GREY, ActionNetwork, frame_maps, pooled
 from reid.precision import Network, choose_precision
+from reid.predictors.device import moved
 from reid.predictors.openvino_network import OpenVinoNetwork
 
 FRAMES_AT_ONCE = 16
@@ -54,7 +55,7 @@ class FrameVectors:
     def maps(self, pixels: torch.Tensor) -> torch.Tensor:
         """(N, 3, H, W) uint8 → maps (N, F, h, w) float32 on the device."""
         with self.precision.autocast(self._device):
-            return self._maps(self._preprocess.normalise(pixels.to(self._device))).float()
+            return self._maps(self._preprocess.normalise(moved(pixels, self._device))).float()
 
     @torch.inference_mode()
     def of(self, pixels: torch.Tensor) -> torch.Tensor:

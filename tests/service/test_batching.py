@@ -47,13 +47,13 @@ def gate(embedder, monkeypatch) -> Gate:
 
 
 @contextmanager
-def queue_of(embedder, deadline_s: float = DEADLINE_S):
+def queue_of(embedder, deadline_s: float = DEADLINE_S, copies: int = 1):
     decoders, metrics = Decoders(), Metrics()
 
     def run(pixels):
         return embedder.embed_pixels(pixels)
 
-    queue = ModelQueue(embedder.bundle.preprocess, run, decoders, metrics, deadline_s)
+    queue = ModelQueue(embedder.bundle.preprocess, [run] * copies, decoders, metrics, deadline_s)
     try:
         yield queue
     finally:
@@ -99,6 +99,29 @@ def test_requests_are_split_into_batches_and_joined_again(embedder, gate):
         expected = embedder.embed([picture(100 * number + place) for place in range(size)])
         assert np.allclose(rows, expected, atol=2e-2)  # other batches round otherwise in half precision
         assert np.argmax(rows @ expected.T, axis=1).tolist() == list(range(size))
+
+
+def test_a_request_is_shared_out_over_several_devices_and_joined_in_order(embedder, monkeypatch):
+    pictures = [picture(number) for number in range(3 * BATCH_IMAGES)]
+    expected = embedder.embed(pictures)
+    together = threading.Barrier(3)  # the first goes on only once all three have a batch; and it is the last to end
+    real, first = embedder.embed_pixels, threading.Event()
+
+    def slow_first(pixels):
+        rows = real(pixels)
+        if together.wait(DEADLINE_S) == 0:
+            assert first.wait(DEADLINE_S)
+        else:
+            first.set()
+        return rows
+
+    async def run():
+        with queue_of(embedder, copies=3) as queue:
+            monkeypatch.setattr(embedder, "embed_pixels", slow_first)
+            return await compute(queue, pictures)
+
+    rows = asyncio.run(run())
+    assert np.argmax(rows @ expected.T, axis=1).tolist() == list(range(len(pictures)))
 
 
 def test_what_is_too_late_is_dropped_and_never_computed(embedder, gate):

@@ -12,6 +12,7 @@ from reid.clips.preprocess import windows
 from reid.datasets.classes import LabelledFiles
 from reid.networks.action import ActionNetwork, frame_maps, pooled
 from reid.precision import choose_precision
+from reid.predictors.device import moved
 from reid.predictors.frame_vectors import pixels_of
 from trainer.folds import Parts
 from trainer.frame_features import decoded, start_network
@@ -67,7 +68,7 @@ class NetworkTask(ActionTask):
         return torch.cat(parts).float().cpu()
 
     def _normalised(self, pixels: torch.Tensor) -> torch.Tensor:
-        frames = self.recipe.preprocess.normalise(pixels.to(self.device).flatten(0, 1))
+        frames = self.recipe.preprocess.normalise(moved(pixels, self.device).flatten(0, 1))
         return frames.view(pixels.shape)
 
 

@@ -13,6 +13,7 @@ from reid.datasets.classes import LabelledFiles
 from reid.errors import DatasetError
 from reid.networks.classifier import ClassifierNetwork
 from reid.precision import Precision, choose_precision
+from reid.predictors.device import moved
 from trainer.class_augment import augment_images
 from trainer.distributed import World
 from trainer.folds import Parts
@@ -73,7 +74,9 @@ class ClassifierTask:
         for places in shuffled_batches(len(self.parts.train), batch_size_at(self.recipe, epoch), order):
             rows = self.parts.train[places[world.rank :: world.size]]
             changed = augment_images(self.pixels[rows], self.recipe, generator)
-            yield Batch(self.recipe.preprocess.normalise(changed.to(self.device)), (self.labels[rows].to(self.device),))
+            yield Batch(
+                self.recipe.preprocess.normalise(moved(changed, self.device)), (self.labels[rows].to(self.device),)
+            )
 
     def loss(self, outputs: Tensors, targets: Tensors) -> torch.Tensor:
         """Cross-entropy of a whole batch."""

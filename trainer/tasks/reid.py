@@ -16,6 +16,7 @@ from reid.evaluation.retrieval import evaluate_retrieval
 from reid.networks.embedding import EmbeddingNetwork, IdentityClassifier
 from reid.precision import Precision, choose_precision
 from reid.predictors import embed_tensor
+from reid.predictors.device import moved
 from reid.transforms import PreprocessConfig
 from trainer.augment import augment
 from trainer.chimeras import NOBODY, compose, draw_chimeras
@@ -178,7 +179,7 @@ class ReidTask:
 
     def _batch(self, positions: torch.Tensor, generator: torch.Generator) -> Batch:
         assert self._preprocess is not None
-        pixels = augment(self._pixels[positions], self.recipe, generator).to(self.device)
+        pixels = moved(augment(self._pixels[positions], self.recipe, generator), self.device)
         targets = [torch.from_numpy(self.labels), *([] if self.teacher is None else [self.teacher])]
         return Batch(self._preprocess.normalise(pixels), tuple(target[positions].to(self.device) for target in targets))
 
