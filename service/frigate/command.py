@@ -5,7 +5,6 @@ import logging
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import aiomqtt
 import typer
@@ -16,6 +15,7 @@ from service.client import AsyncClient
 from service.frigate.adapter import Adapter, Terms
 from service.frigate.api import Frigate, FrigateError
 from service.frigate.ledger import Ledger
+from service.mqtt import Broker
 from service.remote import EXIT_REFUSED, Key, Url
 
 _LOG = logging.getLogger("service.frigate")
@@ -23,7 +23,6 @@ _LOOK_AGAIN_S = 60.0
 _SOON_S = 5.0
 _AT_MOST_EACH_S = 1.0  # messages about events under way come many times a second
 _RECONNECT_S = 5.0
-_MQTT_PORT = 1883
 
 
 def frigate(
@@ -64,7 +63,7 @@ def frigate(
     logs.configure()
     terms = Terms(None, min_score) if min_score is not None else Terms(max_false_match_rate)
 
-    async def run() -> None:
+    async def run(broker: Broker | None) -> None:
         async with Frigate(address, user or None, password) as source, AsyncClient(url, key) as reid:
             adapter = Adapter(source, reid, Ledger(ledger), terms, write_back=write_back)
             if once:
@@ -73,12 +72,12 @@ def frigate(
             wake = asyncio.Event()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(_work(adapter, wake))
-                if mqtt is not None:
-                    tasks.create_task(_listen(mqtt, f"{topic}/events", wake))
+                if broker is not None:
+                    tasks.create_task(_listen(broker, f"{topic}/events", wake))
 
     try:
         with suppress(KeyboardInterrupt):
-            asyncio.run(run())
+            asyncio.run(run(None if mqtt is None else Broker.parse(mqtt)))
     except ReidError as error:
         typer.echo(f"reid-service: {' '.join(str(error).split())}", err=True)
         raise typer.Exit(EXIT_REFUSED) from error
@@ -98,14 +97,11 @@ async def _work(adapter: Adapter, wake: asyncio.Event) -> None:
             await asyncio.wait_for(wake.wait(), _SOON_S if left else _LOOK_AGAIN_S)
 
 
-async def _listen(broker: str, topic: str, wake: asyncio.Event) -> None:
+async def _listen(broker: Broker, topic: str, wake: asyncio.Event) -> None:
     """Wake at every message, and at every connection: what was said in between nobody repeats."""
-    parts = urlsplit(broker)
     while True:
         try:
-            async with aiomqtt.Client(
-                parts.hostname or broker, parts.port or _MQTT_PORT, username=parts.username, password=parts.password
-            ) as connection:
+            async with broker.client() as connection:
                 await connection.subscribe(topic)
                 wake.set()
                 async for _ in connection.messages:

@@ -4,7 +4,6 @@ import asyncio
 import logging
 from contextlib import suppress
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import aiomqtt
 import httpx
@@ -14,12 +13,12 @@ from service import client, logs
 from service.client import AsyncClient, ServiceError, with_key
 from service.homeassistant.board import Board
 from service.homeassistant.sensors import OFFLINE, ONLINE, Topics
+from service.mqtt import Broker, BrokerError
 from service.remote import EXIT_REFUSED, Key, Url
 
 _LOG = logging.getLogger("service.homeassistant")
 _AT_MOST_EACH_S = 1.0  # a busy entrance is news many times a second
 _RECONNECT_S = 5.0
-_MQTT_PORT = 1883
 
 
 def home_assistant(
@@ -46,13 +45,13 @@ def home_assistant(
     logs.configure()
     try:
         with suppress(KeyboardInterrupt):
-            asyncio.run(_follow(mqtt, Topics(discovery, topic), every, url, key))
-    except (ServiceError, httpx.HTTPError) as error:
+            asyncio.run(_follow(Broker.parse(mqtt), Topics(discovery, topic), every, url, key))
+    except (BrokerError, ServiceError, httpx.HTTPError) as error:
         typer.echo(f"reid-service: {' '.join(str(error).split())}", err=True)
         raise typer.Exit(EXIT_REFUSED) from error
 
 
-async def _follow(broker: str, topics: Topics, every_s: float, url: str, key: str | None) -> None:
+async def _follow(broker: Broker, topics: Topics, every_s: float, url: str, key: str | None) -> None:
     async with AsyncClient(url, key) as reid:
         await reid.send(client.persons(limit=1))  # a wrong address or key is said at once
         wake = asyncio.Event()
@@ -77,20 +76,13 @@ async def _hear(url: str, key: str | None, wake: asyncio.Event) -> None:
             await asyncio.sleep(_RECONNECT_S)
 
 
-async def _keep(broker: str, topics: Topics, every_s: float, reid: AsyncClient, wake: asyncio.Event) -> None:
+async def _keep(broker: Broker, topics: Topics, every_s: float, reid: AsyncClient, wake: asyncio.Event) -> None:
     """Keep the broker's messages what they should be, whatever connection is lost."""
-    parts = urlsplit(broker)
     gone = aiomqtt.Will(topics.availability, OFFLINE, qos=1, retain=True)
     while True:
         try:
             async with (
-                aiomqtt.Client(
-                    parts.hostname or broker,
-                    parts.port or _MQTT_PORT,
-                    username=parts.username,
-                    password=parts.password,
-                    will=gone,
-                ) as connection,
+                broker.client(will=gone) as connection,
                 asyncio.TaskGroup() as tasks,
             ):
                 board = Board(connection)

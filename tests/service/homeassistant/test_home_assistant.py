@@ -94,6 +94,19 @@ def test_a_broker_that_forgot_everything_is_told_again(service, tmp_path: Path) 
                 wait_until(lambda: retained(port).keys() == {CONFIG, AVAILABILITY})
 
 
+def test_a_broker_that_is_none_is_said_at_once(service) -> None:
+    command = [sys.executable, "-m", "service.cli", "home-assistant", "--mqtt", "core-mosquitto:1883"]
+    ended = subprocess.run(
+        [*command, "--url", str(service.client.base_url)],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("reid-service: expected a broker as mqtt://")
+
+
 def test_a_key_that_may_not_read_is_said_at_once(service, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "service.cli", "home-assistant", "--mqtt", "mqtt://127.0.0.1:1"]
     given = ["--url", str(service.client.base_url), "--key", service.key("enrol")["X-API-Key"]]
