@@ -19,7 +19,6 @@ import numpy as np
 import pytest
 import torch
 
-from reid.bundle import Bundle, write_bundle
 from reid.datasets.generated import write_market_folder
 from reid.datasets.market1501 import Market1501, dataset_root, read_market1501
 from reid.errors import DatasetError
@@ -29,6 +28,7 @@ from reid.kinds import EMBEDDING
 from reid.networks.embedding import EmbeddingArguments, EmbeddingNetwork
 from reid.predictors.device import OPENVINO
 from reid.transforms import PreprocessConfig
+from tests.untrained import write_untrained
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -50,24 +50,9 @@ def write_tiny(folder: Path, seed: int = 0) -> Path:
     """Write what :func:`tiny_bundle` is to `folder`; each seed has other weights, and so another id."""
     torch.manual_seed(seed)
     arguments = EmbeddingArguments(backbone="resnet18", last_stride=1, head="linear", embedding_size=32)
-    write_bundle(
-        folder,
-        EmbeddingNetwork(arguments),
-        Bundle(
-            name=folder.name,
-            network=arguments,
-            preprocess=PreprocessConfig(height_px=64, width_px=32),
-            licence="none: untrained",
-            recipe={},
-            data_sha256="",
-            code_commit="",
-            metrics={},
-            calibration=random_calibration(),
-            kind=EMBEDDING.name,
-        ),
-        f"# {folder.name}\n\nUntrained; for tests.\n",
-    )
-    return folder
+    preprocess = PreprocessConfig(height_px=64, width_px=32)
+    network = EmbeddingNetwork(arguments)
+    return write_untrained(folder, EMBEDDING.name, arguments, network, preprocess, calibration=random_calibration())
 
 
 def random_calibration() -> Calibration:

@@ -13,7 +13,6 @@ import pytest
 import torch
 from PIL import Image
 
-from reid.bundle import Bundle, write_bundle
 from reid.clips.preprocess import ClipPreprocess
 from reid.kinds import ACTION, CLASSIFIER
 from reid.networks.action import ActionArguments, ActionNetwork
@@ -28,6 +27,7 @@ from service.server import Server, listen
 from service.settings import Settings
 from tests.service.gallery.conftest import DEADLINE_S, wait_until
 from tests.service.receiver import Receiver, receiving
+from tests.untrained import write_untrained
 
 
 @dataclass
@@ -136,25 +136,8 @@ def write_doings(folder: Path) -> Path:
     arguments = ActionArguments("tf_efficientnet_lite0", num_labels=2, head="motion")
     network = ActionNetwork(arguments)
     torch.nn.init.normal_(network.head.linear.weight, std=0.3)
-    write_bundle(
-        folder,
-        network,
-        Bundle(
-            name=folder.name,
-            network=arguments,
-            preprocess=ClipPreprocess(height_px=32, width_px=32, policy="uniform", num_frames=4),
-            licence="none: untrained",
-            recipe={},
-            data_sha256="",
-            code_commit="",
-            metrics={},
-            calibration=None,
-            kind=ACTION.name,
-            labels=("calm", "wild"),
-        ),
-        "# doings\n\nUntrained; for tests.\n",
-    )
-    return folder
+    preprocess = ClipPreprocess(height_px=32, width_px=32, policy="uniform", num_frames=4)
+    return write_untrained(folder, ACTION.name, arguments, network, preprocess, labels=("calm", "wild"))
 
 
 @pytest.fixture
@@ -168,25 +151,8 @@ def write_glasses(folder: Path) -> Path:
     torch.manual_seed(0)
     arguments = ClassifierArguments(architecture="conv_nn_2", num_labels=2)
     preprocess = PreprocessConfig(height_px=30, width_px=32, mean=(0.5,), std=(0.5,), flip_average=False)
-    write_bundle(
-        folder,
-        ClassifierNetwork(arguments),
-        Bundle(
-            name=folder.name,
-            network=arguments,
-            preprocess=preprocess,
-            licence="none: untrained",
-            recipe={},
-            data_sha256="",
-            code_commit="",
-            metrics={},
-            calibration=None,
-            kind=CLASSIFIER.name,
-            labels=("open", "sunglasses"),
-        ),
-        "# glasses\n\nUntrained; for tests.\n",
-    )
-    return folder
+    network = ClassifierNetwork(arguments)
+    return write_untrained(folder, CLASSIFIER.name, arguments, network, preprocess, labels=("open", "sunglasses"))
 
 
 @pytest.fixture
