@@ -148,7 +148,7 @@ def split(person_id: str, sighting_ids: Sequence[str], into: str | None = None) 
 
 
 def sightings(**query: Any) -> Call[SightingsAnswer]:
-    """A page of sightings: person_id, camera_id, tracklet_id, known, tag, since, until, limit."""
+    """A page of sightings: person_id, camera_id, tracklet_id, known, tag, since, until, order, limit."""
     return Call(SightingsAnswer, "GET", "/v1/sightings", query=said(query))
 
 

@@ -9,12 +9,15 @@ from dataclasses import dataclass
 
 from service.gallery.errors import CursorError
 
-_NONCE_BYTES, _ROW_BYTES, _SEAL_BYTES = 9, 8, 16
+_NONCE_BYTES, _ROW_BYTES, _SEAL_BYTES = 9, 16, 16
 
 
 @dataclass(frozen=True)
 class Cursors:
-    """Row numbers, hidden and sealed with a secret key: how many rows there are is nobody's business."""
+    """Row numbers, or what else orders a list, hidden and sealed: how many rows there are is nobody's business.
+
+    `key` is secret. A number has at most 128 bits.
+    """
 
     key: bytes
 

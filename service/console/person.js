@@ -6,7 +6,7 @@ import { picture } from "./sighting.js";
 import { split } from "./split.js";
 import { S, span, time } from "./strings.js";
 
-const MOST = 1000;
+const PAGE = 200;
 const ONE_VISIT_MS = 5 * 60 * 1000;
 
 /** The page of the person of that id. */
@@ -18,8 +18,7 @@ export function open(view, id) {
   const draw = async () => {
     const person = await ask("GET", path("persons", id));
     head.replaceChildren(...identity(person, draw));
-    const records = pages("sightings", { person_id: id, limit: MOST });
-    timeline.replaceChildren(...visits(await records.next(), records.done));
+    await followed(timeline, id);
   };
   draw().catch((error) => {
     head.replaceChildren();
@@ -79,34 +78,50 @@ function receipt({ receipt_id, person_id_sha256, sightings, images, completed_at
   return facts(said, { className: "wide receipt" });
 }
 
-/** Sightings in the order of time, those of one camera close together as one visit, with the gaps between. */
-function visits(sightings, complete) {
-  const head = make("h2", {}, S.person.timeline);
-  if (sightings.length === 0) return [head, make("p", { className: "empty" }, S.person.empty)];
-  const rows = [];
-  let end = null;
-  for (const visit of grouped(sightings)) {
-    const began = Date.parse(visit[0].captured_at);
-    if (end !== null) rows.push(make("li", { className: "gap" }, S.person.gap(span((began - end) / 1000))));
-    rows.push(row(visit));
-    end = Date.parse(visit.at(-1).captured_at);
-  }
-  const note = complete ? null : make("p", { className: "quiet" }, S.person.first(sightings.length));
-  return [head, make("ol", { className: "timeline" }, ...rows), ...(note === null ? [] : [note])];
+/** The timeline of a person in `place`: the latest first, those before as they are asked for. */
+async function followed(place, id) {
+  const records = pages("sightings", { person_id: id, order: "latest", limit: PAGE });
+  const sightings = [];
+  const errors = errorLine();
+  const list = make("ol", { className: "timeline" });
+  const earlier = async () => {
+    sightings.push(...(await records.next()));
+    list.replaceChildren(...visits(sightings));
+    more.hidden = records.done;
+  };
+  const more = button(S.person.earlier, earlier, errors);
+  await earlier();
+  const shown = sightings.length === 0 ? make("p", { className: "empty" }, S.person.empty) : list;
+  place.replaceChildren(make("h2", {}, S.person.timeline), shown, errors, more);
 }
 
+/** Rows of sightings, the latest first: those of one camera close together as one visit, and the gaps between. */
+function visits(sightings) {
+  const rows = [];
+  let after = null;
+  for (const visit of grouped(sightings)) {
+    if (after !== null) rows.push(make("li", { className: "gap" }, S.person.gap(span(apart(visit.at(-1), after) / 1000))));
+    rows.push(row(visit));
+    after = visit[0];
+  }
+  return rows;
+}
+
+/** Visits, the latest first; the sightings of each in the order of time. */
 function grouped(sightings) {
   const found = [];
-  for (const sighting of sightings.toSorted((a, b) => Date.parse(a.captured_at) - Date.parse(b.captured_at))) {
-    const last = found.at(-1)?.at(-1);
+  for (const sighting of sightings) {
+    const next = found.at(-1)?.[0];
     const goesOn =
-      last !== undefined &&
-      last.camera_id === sighting.camera_id &&
-      Date.parse(sighting.captured_at) - Date.parse(last.captured_at) < ONE_VISIT_MS;
-    if (goesOn) found.at(-1).push(sighting);
+      next !== undefined && next.camera_id === sighting.camera_id && apart(sighting, next) < ONE_VISIT_MS;
+    if (goesOn) found.at(-1).unshift(sighting);
     else found.push([sighting]);
   }
   return found;
+}
+
+function apart(earlier, later) {
+  return Date.parse(later.captured_at) - Date.parse(earlier.captured_at);
 }
 
 function row(visit) {

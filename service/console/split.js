@@ -8,7 +8,8 @@ const MOST = 1000;
 
 /** Have sightings chosen, say what would move, and split; who they are of then, or undefined. */
 export async function split(person) {
-  const sightings = await pages("sightings", { person_id: person.person_id, limit: MOST }).next();
+  const records = pages("sightings", { person_id: person.person_id, order: "latest", limit: MOST });
+  const sightings = await records.next();
   const { input, row } = field(S.split.into, { maxLength: 128, autocomplete: "off" }, S.split.intoHint);
   const preview = make("p", { role: "status" });
   const choices = sightings.map(choosable);
@@ -23,7 +24,8 @@ export async function split(person) {
     return ask("POST", `${path("persons", person.person_id)}/split`, { body });
   };
   const strip = make("div", { className: "strip choices" }, ...choices.map((choice) => choice.label));
-  return confirm(S.split, [S.split.explain], async () => save(), [strip, row, preview]);
+  const explanation = records.done ? [S.split.explain] : [S.split.explain, S.split.latest(MOST)];
+  return confirm(S.split, explanation, async () => save(), [strip, row, preview]);
 }
 
 function choosable(sighting) {

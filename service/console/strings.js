@@ -105,8 +105,8 @@ export const S = {
     metadata: "Metadata",
     timeline: "Timeline",
     empty: "No sighting of this person is kept.",
-    first: (number) => `The first ${number.toLocaleString("en")} sightings are shown.`,
-    gap: (text) => `${text} later`,
+    earlier: "Show earlier ones",
+    gap: (text) => `${text} earlier`,
     search: "Search for them",
     rename: "Name …",
     merge: "Merge …",
@@ -127,6 +127,7 @@ export const S = {
   split: {
     title: "Which of these is somebody else?",
     explain: "Choose the sightings that are of another person.",
+    latest: (number) => `The latest ${number.toLocaleString("en")} are shown; those before after these are split off.`,
     into: "Id of that person",
     intoHint: "Empty: an id is made up",
     none: "Nothing would move: choose at least one sighting.",

@@ -95,9 +95,14 @@ async def enrol(
 
 @router.get("/v1/sightings")
 def list_sightings(query: Annotated[SightingsQuery, Query()], lists: ListsOf) -> SightingsAnswer:
-    """List sightings in the order they were enrolled."""
+    """List sightings in the order they were enrolled, or the latest first."""
     wanted = query.to_filter()
-    found = lists.read("sightings", query, lambda reading, after: reading.sightings(wanted, after or 0, query.limit))
+    if query.order == "latest":
+        found = lists.read(
+            "latest sightings", query, lambda reading, place: reading.latest_sightings(wanted, place, query.limit)
+        )
+    else:
+        found = lists.read("sightings", query, lambda reading, row: reading.sightings(wanted, row or 0, query.limit))
     return SightingsAnswer(sightings=[SightingOut.of(sighting) for sighting in found.records], **dict(found.page))
 
 

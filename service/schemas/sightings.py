@@ -1,7 +1,7 @@
 """Sightings in, sightings out."""
 
 from datetime import datetime
-from typing import Annotated, Any, Self, cast
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import BaseModel, Field, FiniteFloat, model_validator
 
@@ -128,6 +128,9 @@ class SightingsQuery(PageQuery):
     tag: Tag | None = None
     since: Time | None = None
     until: Time | None = None
+    order: Literal["enrolled", "latest"] = Field(
+        default="enrolled", description="as they were enrolled, or the latest captured first"
+    )
 
     def to_filter(self) -> Filter:
         """The same as a filter; raises FilterError for a time range that holds nothing."""

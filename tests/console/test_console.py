@@ -134,8 +134,31 @@ def test_a_search_by_image_says_how_sure_it_is_and_a_timeline_orders_the_cameras
     expect(page.locator(".summary")).to_contain_text(f"of {answer['searched']} sightings")
     console.show("People")
     page.get_by_role("link", name="drawn-2").click()
-    expect(page.locator(".visit .camera")).to_have_text(["c1", "c2", "c3"])
-    expect(page.locator(".gap")).to_have_text(["20 min later", "20 min later"])
+    expect(page.locator(".visit .camera")).to_have_text(["c3", "c2", "c1"])
+    expect(page.locator(".gap")).to_have_text(["20 min earlier", "20 min earlier"])
+    expect(page.get_by_role("button", name="Show earlier ones")).to_be_hidden()
+
+
+def short_pages(console, of: int) -> None:
+    """Have the lists of sightings answered in pages of so few."""
+    page = console.page
+    page.route(
+        re.compile(r"/v1/sightings\?"),
+        lambda route: route.continue_(url=re.sub(r"limit=\d+", f"limit={of}", route.request.url)),
+    )
+
+
+def test_a_timeline_goes_on_to_what_was_earlier(console):
+    page = console.page
+    short_pages(console, 3)  # two visits of two: the second is cut in two by the page's end
+    console.sign_in()
+    page.goto(f"{console.url}/#person/drawn-3")
+    expect(page.locator(".visit .quiet")).to_have_text(["2 sightings", "1 sighting"])
+    page.get_by_role("button", name="Show earlier ones").click()
+    expect(page.locator(".visit .camera")).to_have_text(["c3", "c2", "c1"])
+    expect(page.locator(".visit .quiet")).to_have_text(["2 sightings"] * 3)
+    expect(page.locator(".gap")).to_have_text(["20 min earlier", "20 min earlier"])
+    expect(page.get_by_role("button", name="Show earlier ones")).to_be_hidden()
 
 
 def test_two_people_become_one_and_get_a_name(console):
@@ -180,6 +203,25 @@ def test_a_person_who_is_two_is_split_after_a_look_at_what_would_move(console):
     dialog.get_by_role("button", name="Split").click()
     dialog.wait_for(state="detached")
     assert [console.service.get(f"/v1/persons/{one}")["sightings"] for one in ("both", "second")] == [2, 1]
+
+
+def test_the_list_of_unknown_people_goes_on(console):
+    page = console.page
+    enrolled(console, None, 3, tracklet_id="long", camera_id="attic")
+    enrolled(console, None, 2, tracklet_id="next", camera_id="cellar")
+    short_pages(console, 2)  # the first tracklet is cut in two by a page's end
+    console.sign_in()
+    page.goto(f"{console.url}/#unknown")
+    attic, cellar = (page.locator(".card").filter(has_text=camera) for camera in ("attic", "cellar"))
+    more = page.get_by_role("button", name="Show more")
+    unknown = console.service.get("/v1/sightings", known=False)["sightings"]
+    for _ in range((len(unknown) - 1) // 2):
+        with page.expect_response(re.compile(r"/v1/sightings\?")):
+            more.click()
+    expect(more).to_be_hidden()
+    expect(attic).to_contain_text("3 sightings")
+    expect(attic.get_by_role("img")).to_have_count(3)
+    expect(cellar).to_contain_text("2 sightings")
 
 
 def test_unknown_people_have_a_list_of_their_own_and_a_tracklet_is_named_at_once(console):

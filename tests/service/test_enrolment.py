@@ -100,6 +100,20 @@ def test_the_list_follows_its_cursor(service):
     assert [one["sighting_id"] for one in service.get("/v1/sightings", known=False)["sightings"]] == ids
 
 
+def test_the_latest_come_first_where_that_is_asked_for(service):
+    times = ["2026-03-01T12:00:00+01:00", "1970-01-02T00:00:00+14:00", "2026-03-01T11:00:00Z", "2026-03-02T00:00:00Z"]
+    ids = [service.enrol(n, captured_at=time)["sightings"][0]["sighting_id"] for n, time in enumerate(times)]
+    pages, cursor = [], {}
+    while not pages or cursor["cursor"] is not None:
+        answer = service.get("/v1/sightings", order="latest", limit=1, **cursor)
+        pages.append([one["sighting_id"] for one in answer["sightings"]])
+        cursor = {"cursor": answer["next_cursor"]}
+        service.client.delete(f"/v1/sightings/{pages[0][0]}")  # where a page ended may be gone
+    assert pages == [[ids[3]], [ids[2]], [ids[0]], [ids[1]]]
+    place = service.get("/v1/sightings", order="latest", limit=1)["next_cursor"]
+    assert service.get("/v1/sightings", expect=422, cursor=place)["code"] == "cursor"
+
+
 def test_the_same_idempotency_key_enrols_once(service):
     key = {"Idempotency-Key": "event-1"}
     first = service.enrol(1, headers=key, person_id="ada")

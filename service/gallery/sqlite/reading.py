@@ -26,6 +26,7 @@ from service.gallery.records import (
 from service.gallery.sqlite import tombstones
 from service.gallery.sqlite.keys import find_key
 
+_ROWS = 2**64  # more than there are: what a time is multiplied by to stand in one number with a row
 _SIGHTING = """SELECT s.row, s.sighting_id, p.person_id, s.camera_id, s.captured_at_us,
  s.captured_at_offset_minutes, s.tracklet_id, (SELECT json_group_array(tag) FROM sighting_tags WHERE row = s.row),
  s.metadata, s.attributes, s.image_sha256, s.width_px, s.height_px, s.created_at_us
@@ -93,6 +94,18 @@ class Reading:
         where = Condition.all_of([condition(wanted, self._cameras), Condition("s.row > ?", (after_row,))])
         found = self._sightings(where, f"ORDER BY s.row LIMIT {limit + 1}")
         return _page([(sighting.row, sighting) for sighting in found], limit)
+
+    def latest_sightings(self, wanted: Filter, before: int | None, limit: int) -> Page[Sighting]:
+        """Sightings that `wanted` lets through, the latest captured first.
+
+        What follows a page is `before` its `next_row`, which is a time and a row in one number.
+        """
+        conditions = [condition(wanted, self._cameras)]
+        if before is not None:
+            conditions.append(Condition("(s.captured_at_us, s.row) < (?, ?)", divmod(before, _ROWS)))
+        latest = f"ORDER BY s.captured_at_us DESC, s.row DESC LIMIT {limit + 1}"
+        found = self._sightings(Condition.all_of(conditions), latest)
+        return _page([(one.captured_at.us * _ROWS + one.row, one) for one in found], limit)
 
     def sightings_at(self, rows: Iterable[int]) -> dict[int, Sighting]:
         """The sightings of those row numbers that are there."""

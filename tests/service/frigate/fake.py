@@ -76,12 +76,16 @@ class FakeFrigate:
             case "GET", ["api", "events"]:
                 return 200, json.dumps(self._listed(query)).encode()
             case "GET", ["api", "events", event_id, "snapshot-clean.webp"]:
-                return 200, frame_of(self.seeds[event_id])
+                return 200, self.snapshot(event_id)
             case "POST", ["api", "events", event_id, "sub_label"]:
                 self.sub_labels[event_id] = body
                 return 200, b"{}"
             case _:
                 return 404, b"{}"
+
+    def snapshot(self, event_id: str) -> bytes:
+        """The clean snapshot of an event."""
+        return frame_of(self.seeds[event_id])
 
     def _listed(self, query: dict[str, list[str]]) -> list[dict[str, Any]]:
         assert query["labels"] == ["person"]
