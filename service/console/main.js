@@ -43,6 +43,7 @@ function address() {
 }
 
 function draw() {
+  for (const open of document.querySelectorAll("dialog")) open.close(); // it was asked on the page before
   leave?.();
   leave = null;
   const [page, ...parts] = address();

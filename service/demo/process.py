@@ -8,6 +8,7 @@ from pathlib import Path
 from service.child import COMMAND, STOP_S, ChildError, environment, last_line
 from service.gallery.errors import HomeError
 from service.gallery.home import Home
+from service.keys import SCOPES
 
 _PASSED_ON = ("REID_BUNDLE", "REID_DEVICE")
 
@@ -40,10 +41,13 @@ def key_file(home: Path) -> Path:
 
 
 def make_key(home: Path, log: Path) -> str:
-    """The demo's API key: made by the service's own command the first time, read from its file afterwards."""
+    """The demo's API key: made by the service's own command the first time, read from its file afterwards.
+
+    It may do everything: every page of the console is to be tried, and the gallery is the demo's own.
+    """
     path = key_file(home)
     if not path.exists():
-        command = [*COMMAND, "keys", "create", "--scope", "read", "--scope", "enrol"]
+        command = [*COMMAND, "keys", "create", *(word for scope in sorted(SCOPES) for word in ("--scope", scope))]
         with log.open("w") as errors:
             made = subprocess.run(
                 command,

@@ -205,6 +205,18 @@ def test_a_person_who_is_two_is_split_after_a_look_at_what_would_move(console):
     assert [console.service.get(f"/v1/persons/{one}")["sightings"] for one in ("both", "second")] == [2, 1]
 
 
+def test_a_dialog_does_not_outlive_its_page(console):
+    page = console.page
+    console.sign_in()
+    page.goto(f"{console.url}/#person/drawn-2")
+    page.get_by_role("button", name="Erase …").click()
+    page.get_by_role("dialog").wait_for()
+    page.go_back()
+    page.get_by_role("heading", name="Where else was this person?").wait_for()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    assert console.service.get("/v1/persons/drawn-2")["sightings"] == 6
+
+
 def test_the_list_of_unknown_people_goes_on(console):
     page = console.page
     enrolled(console, None, 3, tracklet_id="long", camera_id="attic")
