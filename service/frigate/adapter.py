@@ -2,7 +2,8 @@
 
 Frigate's MQTT messages may be lost, doubled or out of order, so they are only a reason to look; what there is to do,
 its REST interface says. An event that has ended is enrolled once, under a tracklet_id of its own, and then given the
-person whom the gallery's best match names, or a new one.
+person whom the gallery's best match names, or a new one. What is best is said by looks and, where a false-match rate is
+asked for, by how long people take from camera to camera.
 """
 
 import logging
@@ -17,10 +18,15 @@ from service.client import AsyncClient, ServiceError
 from service.frigate.api import Frigate, FrigateError
 from service.frigate.events import Event
 from service.frigate.ledger import Ledger
+from service.frigate.transitions import LARGEST, Transitions
+from service.schemas.search import MatchOut
 from service.schemas.sightings import SightingOut
 
 _LOG = logging.getLogger("service.frigate")
 _MOST_CROPS = 4  # of an event: with four, half as many more pairs were found again as with one (docs/experiments.md)
+_MOST_PEOPLE = 10  # who are looked at for one event
+_LEARNED_FROM = 5000  # sightings, the latest of those that are there at the start
+_PAGE = 1000
 UNKNOWN = "unknown-"
 """What the person_id of somebody begins with whom nobody has named yet."""
 
@@ -50,6 +56,7 @@ class Adapter:
         self._frigate, self._reid, self._ledger = frigate, reid, ledger
         self._terms, self._write_back = terms, write_back
         self._earlier: dict[str, list[bytes]] = {}  # crops of events that are not settled
+        self._transitions: Transitions | None = None  # until they were learned
 
     async def catch_up(self) -> bool:
         """Settle every event that can be settled; whether some are left for later, for one reason or another.
@@ -85,10 +92,13 @@ class Adapter:
                 return False
             kept = await self._enrol(event)
         named = [one.person_id for one in kept if one.person_id is not None]
-        identity = Identity(named[0], None) if named else await self._identify(event)
+        transitions = await self._learned()
+        identity = Identity(named[0], None) if named else await self._identify(event, transitions)
         for one in kept:
             if one.person_id is None:
                 await self._reid.send(client.change_sighting(one.sighting_id, person_id=identity.person_id))
+        if not named:
+            transitions.settle(identity.person_id, event.camera, event.start_time)
         if self._write_back and not identity.person_id.startswith(UNKNOWN):
             person = await self._reid.send(client.person(identity.person_id))
             await self._frigate.set_sub_label(event.id, person.name or person.person_id, identity.score)
@@ -130,21 +140,53 @@ class Adapter:
         )
         return list((await self._reid.send(call)).sightings)
 
-    async def _identify(self, event: Event) -> Identity:
-        """The person of the best match of all its crops together, else a new one."""
+    async def _learned(self) -> Transitions:
+        """How long people take from camera to camera; at first, what the latest sightings say of it."""
+        if self._transitions is None:
+            self._transitions = Transitions()
+            for sighting in await self._latest():
+                if sighting.person_id is not None and sighting.camera_id is not None:
+                    at_s = sighting.captured_at.timestamp()
+                    self._transitions.settle(sighting.person_id, sighting.camera_id, at_s)
+        return self._transitions
+
+    async def _latest(self) -> list[SightingOut]:
+        """The latest sightings of known people, of each tracklet the first, in the order of time."""
+        firsts: dict[str, SightingOut] = {}
+        read = 0
+        async for page in self._reid.pages(client.sightings(known="true", order="latest", limit=_PAGE)):
+            for one in page.sightings:
+                firsts[one.tracklet_id or one.sighting_id] = one
+            if (read := read + _PAGE) >= _LEARNED_FROM:
+                break
+        return sorted(firsts.values(), key=lambda one: one.captured_at)
+
+    async def _identify(self, event: Event, transitions: Transitions) -> Identity:
+        """The person whom all its crops together match best, else a new one."""
+        rate = self._terms.max_false_match_rate
         (result,) = (
             await self._reid.send(
                 client.search(
                     queries=[{"tracklet_id": event.tracklet_id}],
-                    top_k=1,
+                    top_k=_MOST_PEOPLE,
                     group_by="person",
                     filter={"exclude_own_tracklet": True},
-                    max_false_match_rate=self._terms.max_false_match_rate,
+                    max_false_match_rate=None if rate is None else min(1.0, LARGEST * rate),
                     min_score=self._terms.min_score,
                 )
             )
         ).results
+
+        def rate_of(match: MatchOut) -> float:
+            assert match.person_id is not None
+            assert match.false_match_rate is not None
+            return match.false_match_rate / transitions.ratio(match.person_id, event.camera, event.start_time)
+
         known = [match for match in result.matches if match.person_id is not None]
+        if rate is not None:
+            known = sorted(
+                (match for match in known if rate_of(match) <= rate), key=lambda one: (rate_of(one), -one.score)
+            )
         _LOG.info("event %s on a camera settled: %s", event.id, "a match" if known else "somebody new")
         if not known:
             return Identity(f"{UNKNOWN}{event.id}", None)

@@ -1,17 +1,19 @@
 """Thousands of events of real people through a real broker: the same identities whatever is lost, and how good.
 
-    python -m tests.service.frigate.replay --data DATASETS --detector FILE.xml --events 1000
+    python -m tests.service.frigate.replay --data DATASETS --detector FILE.xml --people 100
 
-Events are single crops of the test people of Market-1501, each on its camera, and the tracklets of a street video, in
-random order. They are replayed three times, each time into a new gallery: as they are; with messages lost, doubled and
-out of order, and a broker that is away and back; and with a Frigate beside that answers late, or 404, 500 or 503 where
-a snapshot is asked for. Prints a line of JSON for each. Precision: of all pairs of Market-1501's events that were given
-one identity, how many show one person; recall: of all pairs of one person, how many were given one identity.
+Events are what the test people of Market-1501 did: a crop of each of their walks past a camera, at its time,
+and the tracklets of a street video. They are replayed three times, each time into a new gallery: as they are; with
+messages lost, doubled and out of order, and a broker that is away and back; and with a Frigate beside that answers
+late, or 404, 500 or 503 where a snapshot is asked for. Prints a line of JSON for each. Precision: of all pairs of
+Market-1501's events that were given one identity, how many show one person; recall: of all pairs of one person, how
+many were given one identity.
 """
 
 import argparse
 import asyncio
 import io
+import itertools
 import json
 import random
 import subprocess
@@ -26,7 +28,7 @@ from pathlib import Path
 import aiomqtt
 from PIL import Image
 
-from reid.datasets.market1501 import read_market1501
+from reid.datasets.market1501 import FRAMES_PER_SECOND, MarketCrop, read_market1501
 from reid.detection import load_detector
 from reid.images import decode_image
 from service import client
@@ -37,8 +39,8 @@ from service.ingest.tracklets import tracklets_of
 from tests.service.frigate.fake import FRAME_WH, FakeFrigate, serving
 from tests.service.mosquitto import running_mosquitto
 
-_PEOPLE_CAMERAS = 3  # a person is taken who was seen on so many, at least
-_MOST_OF_ONE = 8
+_ONE_WALK_S = 5.0  # between two crops of it, at most
+_BEGAN_S = 1_770_000_000.0
 _PART = 100  # events between two looks at what became of them
 _PATIENCE_S = 600
 _LOST, _FAULTY, _SLOW_S = 0.5, 0.05, 0.5
@@ -46,10 +48,11 @@ _LOST, _FAULTY, _SLOW_S = 0.5, 0.05, 0.5
 
 @dataclass(frozen=True)
 class Shown:
-    """What an event shows: a crop, on a camera; `person` is known for Market-1501's alone."""
+    """What an event shows: a crop, on a camera, at a time; `person` is known for Market-1501's alone."""
 
     crop: Image.Image
     camera: str
+    at_s: float
     person: int | None
 
 
@@ -64,7 +67,8 @@ class ManyFrigate(FakeFrigate):
         """An event that has ended; its id."""
         width, height = FRAME_WH
         box = [0.0, 0.0, min(1.0, one.crop.width / width), min(1.0, one.crop.height / height)]
-        event_id = self.add(0, number, one.camera, data={"box": box, "score": 0.8, "type": "object"})
+        times = {"start_time": _BEGAN_S + one.at_s, "end_time": _BEGAN_S + one.at_s + 1}
+        event_id = self.add(0, number, one.camera, data={"box": box, "score": 0.8, "type": "object"}, **times)
         self.shown[event_id] = one
         return event_id
 
@@ -79,35 +83,48 @@ class ManyFrigate(FakeFrigate):
         return buffer.getvalue()
 
 
-def events_of(data: Path, detector: Path, events: int, seed: int) -> list[Shown]:
-    """So many events of Market-1501's, and those of the video, in random order."""
-    chance = random.Random(seed)
-    cameras: dict[int, set[int]] = {}
-    gallery = [crop for crop in read_market1501(data).gallery if crop.pid > 0]
-    for crop in gallery:
-        cameras.setdefault(crop.pid, set()).add(crop.camid)
-    people = sorted(pid for pid, seen in cameras.items() if len(seen) >= _PEOPLE_CAMERAS)
-    chance.shuffle(people)
-    chosen: list[Shown] = []
-    for pid in people:
-        own = [crop for crop in gallery if crop.pid == pid]
-        chosen += [
-            Shown(decode_image(crop.path.read_bytes()), f"market-{crop.camid}", pid)
-            for crop in chance.sample(own, min(_MOST_OF_ONE, len(own)))
-        ]
-        if len(chosen) >= events:
-            break
-    shown = [*chosen[:events], *_street(data, detector)]
-    chance.shuffle(shown)
-    return shown
+def events_of(data: Path, detector: Path, people: int, seed: int) -> list[Shown]:
+    """The walks of so many of Market-1501's people, and those of the video, in the order of time."""
+    market = read_market1501(data)
+    begins_s = _begins_s([*market.train, *market.query, *market.gallery])
+    seen: dict[int, dict[int, list[tuple[float, MarketCrop]]]] = {}
+    for crop in market.gallery:
+        at_s = begins_s[crop.sequence] + crop.frame / FRAMES_PER_SECOND
+        if crop.pid > 0:
+            seen.setdefault(crop.pid, {}).setdefault(crop.camid, []).append((at_s, crop))
+    chosen = random.Random(seed).sample(sorted(seen), people)
+    shown = [*_street(data, detector)]
+    for pid in chosen:
+        for camid, crops in seen[pid].items():
+            shown += [
+                Shown(decode_image(crop.path.read_bytes()), f"market-{camid}", at_s, pid)
+                for at_s, crop in _walks(sorted(crops, key=lambda one: one[0]))
+            ]
+    return sorted(shown, key=lambda one: one.at_s)
+
+
+def _begins_s(crops: list[MarketCrop]) -> dict[int, float]:
+    """When each sequence begins, as if they followed each other and all cameras began each at once."""
+    frames: dict[int, int] = {}
+    for crop in crops:
+        frames[crop.sequence] = max(frames.get(crop.sequence, 0), crop.frame)
+    lengths_s = [frames[sequence] / FRAMES_PER_SECOND for sequence in sorted(frames)]
+    return dict(zip(sorted(frames), itertools.accumulate(lengths_s, initial=0.0), strict=False))
+
+
+def _walks(crops: list[tuple[float, MarketCrop]]) -> Iterator[tuple[float, MarketCrop]]:
+    """Of crops in the order of time the middle one of each walk, at the walk's beginning."""
+    breaks = [0, *(n for n in range(1, len(crops)) if crops[n][0] - crops[n - 1][0] > _ONE_WALK_S), len(crops)]
+    for begin, end in itertools.pairwise(breaks):
+        yield crops[begin][0], crops[(begin + end) // 2][1]
 
 
 def _street(data: Path, detector: Path) -> Iterator[Shown]:
     (source,) = sources_of(str(data / "video" / "vtest.avi"), None)
     for tracklet in tracklets_of(source.frames(5), load_detector(str(detector)), 1):
-        crop = tracklet.crops[0].image
-        crop.thumbnail(FRAME_WH)
-        yield Shown(crop, "street", None)
+        crop = tracklet.crops[0]
+        crop.image.thumbnail(FRAME_WH)
+        yield Shown(crop.image, "street", crop.time_s, None)
 
 
 class Replay:
@@ -229,10 +246,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.service.frigate.replay", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="Market-1501 below it, and video/vtest.avi")
     parser.add_argument("--detector", type=Path, required=True)
-    parser.add_argument("--events", type=int, default=1000)
+    parser.add_argument("--people", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    shown = events_of(given.data, given.detector, given.events, given.seed)
+    shown = events_of(given.data, given.detector, given.people, given.seed)
     runs = {"clean": {}, "lossy": {"lossy": True}, "faulty": {"lossy": True, "faulty": True}}
     first: dict[int, str] = {}
     with tempfile.TemporaryDirectory() as name:

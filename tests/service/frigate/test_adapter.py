@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import aiomqtt
@@ -73,6 +74,33 @@ def test_one_person_on_two_cameras_is_one_person(service, frigate, catch_up) -> 
     sighting = service.get("/v1/sightings", tracklet_id=f"frigate-{second}")["sightings"][0]
     assert (sighting["camera_id"], sighting["captured_at"][:19]) == ("yard", "2026-02-02T02:40:09")
     assert sighting["metadata"]["zones"] == ["porch"]
+
+
+@pytest.mark.parametrize("walker", ["ada", "bob"])
+def test_of_two_who_look_alike_the_one_is_meant_who_can_have_come(service, frigate, tmp_path, walker: str) -> None:
+    """All who come to the yard were at the door ten seconds before, and so was one of two twins."""
+
+    def seen(seed: int, person_id: str, camera: str, at_s: float) -> None:
+        at = datetime.fromtimestamp(at_s, UTC).isoformat()
+        service.enrol(seed, person_id=person_id, camera_id=camera, captured_at=at)
+
+    begun_s = 1_770_000_000.0
+    for number in range(8):
+        seen(10 + number, f"other-{number}", "door", begun_s + 100 * number)
+        seen(10 + number, f"other-{number}", "yard", begun_s + 100 * number + 10)
+    for twin in ("ada", "bob"):
+        seen(1, twin, "door", begun_s + (990 if twin == walker else 500))
+    asked = frigate.add(1, 1000, "yard")
+
+    async def once() -> None:
+        key = service.client.headers["X-API-Key"]
+        async with Frigate(frigate.url) as source, AsyncClient(str(service.client.base_url), key) as reid:
+            ledger = Ledger(tmp_path / "ledger.json")
+            assert not await Adapter(source, reid, ledger, Terms(max_false_match_rate=0.01)).catch_up()
+
+    asyncio.run(once())
+    (sighting,) = service.get("/v1/sightings", tracklet_id=f"frigate-{asked}")["sightings"]
+    assert sighting["person_id"] == walker
 
 
 def test_only_people_who_were_seen_to_the_end_are_enrolled(service, frigate, catch_up) -> None:
