@@ -1,6 +1,5 @@
 """What the service takes up: time to import and to be ready, memory, and the size of what is installed."""
 
-import dataclasses
 import shutil
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from reid import threads
 threads.configure()
 
 from benchmarks.filled_gallery import fill
-from benchmarks.harness import Row, compare, main, resident_mb
+from benchmarks.harness import Row, compare, main, measured, resident_mb
 from reid.bundle import SHIPPED
 from reid.predictors import Embedder
 from service.child import running_service
@@ -77,17 +76,7 @@ def _wheel(folder: Path) -> Row:
 
 
 def _sizes(what: str, ours: float, peer: float, peer_name: str) -> Row:
-    base = compare("", lambda: None, lambda: None, peer_name=peer_name, pairs=1)
-    ratio = round(peer / ours, 3)
-    return dataclasses.replace(
-        base,
-        name=f"footprint {what}",
-        ours=round(ours, 1),
-        peer=round(peer, 1),
-        ratio=ratio,
-        spread=(ratio, ratio),
-        unit="MB",
-    )
+    return measured(f"footprint {what}", [(ours, peer)], peer_name=peer_name, unit="MB")
 
 
 def _run(code: str) -> None:

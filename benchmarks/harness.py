@@ -45,15 +45,22 @@ def compare(
     """
     ours(), peer()
     times = [(_milliseconds(ours) / per, _milliseconds(peer) / per) for _ in range(pairs)]
-    ratios = [theirs / our for our, theirs in times]
+    return measured(name, times, peer_name=peer_name, unit="ms")
+
+
+def measured(
+    name: str, pairs: Sequence[tuple[float, float]], *, peer_name: str, unit: str, higher_is_better: bool = False
+) -> Row:
+    """A row of figures that were measured otherwise: ours and the peer's, pair by pair."""
+    ratios = [our / theirs if higher_is_better else theirs / our for our, theirs in pairs]
     return Row(
         name=name,
-        ours=round(statistics.median(our for our, _ in times), 4),
-        peer=round(statistics.median(theirs for _, theirs in times), 4),
+        ours=round(statistics.median(our for our, _ in pairs), 4),
+        peer=round(statistics.median(theirs for _, theirs in pairs), 4),
         peer_name=peer_name,
         ratio=round(statistics.median(ratios), 3),
-        unit="ms",
-        higher_is_better=False,
+        unit=unit,
+        higher_is_better=higher_is_better,
         spread=(round(min(ratios), 3), round(max(ratios), 3)),
         hardware=hardware(),
         versions=dict(_versions()),

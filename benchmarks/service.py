@@ -3,7 +3,6 @@
 `--minutes 30` is how long its memory is watched, at 90 %.
 """
 
-import dataclasses
 import io
 import json
 import statistics
@@ -25,7 +24,7 @@ import httpx
 import numpy as np
 
 from benchmarks.filled_gallery import fill, unit_rows
-from benchmarks.harness import Row, compare, main, resident_mb
+from benchmarks.harness import Row, compare, main, measured, resident_mb
 from benchmarks.untrained import untrained_resnet50
 from reid.datasets.generated import generate_crops
 from reid.images import decode_image
@@ -163,68 +162,44 @@ def _under_load(folder: Path, body: Path, minutes: float) -> Iterator[Row]:
                 level.note(offered(rate * percent / 100, _LEVEL_S))
                 if percent == _OVERLOAD:
                     peaks.append(rate)
-        base = compare("", lambda: None, lambda: None, peer_name="", pairs=1)
-        yield from _latencies(base, levels)
+        yield from _latencies(levels)
         overload = levels[_OVERLOAD]
-        yield dataclasses.replace(
-            _against(base, overload.goodput, peaks),
-            name=f"service goodput at {_OVERLOAD} % load vs peak",
+        yield measured(
+            f"service goodput at {_OVERLOAD} % load vs peak",
+            list(zip(overload.goodput, peaks, strict=True)),
             peer_name=f"the same service with {BATCH_IMAGES} clients",
             unit="img/s",
+            higher_is_better=True,
         )
         slowest, refusals = [max(run) for run in overload.good_s], [_percentile(run, 99) for run in overload.other_s]
-        yield _promised(base, f"slowest answer at {_OVERLOAD} % load", slowest, _DEADLINE_S)
-        yield _promised(base, f"refusals p99 at {_OVERLOAD} % load", refusals, 0.1)
+        yield _promised(f"slowest answer at {_OVERLOAD} % load", slowest, _DEADLINE_S)
+        yield _promised(f"refusals p99 at {_OVERLOAD} % load", refusals, 0.1)
         before_mb = resident_mb(process.pid)
         offered(0.9 * statistics.median(peaks), 60 * minutes)
-        after_mb = resident_mb(process.pid)
-        yield dataclasses.replace(
-            _against(base, [before_mb], [after_mb]),
-            name="service memory after a long run at 90 % load vs before",
-            ours=round(after_mb, 1),
-            peer=round(before_mb, 1),
+        yield measured(
+            "service memory after a long run at 90 % load vs before",
+            [(resident_mb(process.pid), before_mb)],
             peer_name=f"the same process {minutes:g} minutes earlier",
             unit="MB",
-            higher_is_better=False,
         )
 
 
-def _latencies(base: Row, levels: dict[int, _Level]) -> Iterator[Row]:
+def _latencies(levels: dict[int, _Level]) -> Iterator[Row]:
     """Of the good answers, from when each request was due."""
     for percent, level in levels.items():
         for which in _PERCENTILES:
-            taken = [_percentile(run, which) for run in level.good_s]
-            yield _promised(base, f"p{which} at {percent} % load", taken, _DEADLINE_S)
+            yield _promised(
+                f"p{which} at {percent} % load", [_percentile(run, which) for run in level.good_s], _DEADLINE_S
+            )
 
 
 def _percentile(seconds: list[float], which: int) -> float:
     return statistics.quantiles(seconds, n=100)[which - 1]
 
 
-def _promised(base: Row, what: str, seconds: list[float], promised_s: float) -> Row:
-    against = _against(base, [1000 * promised_s] * len(seconds), [1000 * one for one in seconds])
-    return dataclasses.replace(
-        against,
-        name=f"service {what} vs promise",
-        ours=against.peer,
-        peer=against.ours,
-        peer_name="the promise",
-        unit="ms",
-        higher_is_better=False,
-    )
-
-
-def _against(base: Row, ours: list[float], peers: list[float]) -> Row:
-    """Of figures where more is better: medians, and the ratios run by run."""
-    ratios = [our / peer for our, peer in zip(ours, peers, strict=True)]
-    return dataclasses.replace(
-        base,
-        ours=round(statistics.median(ours), 1),
-        peer=round(statistics.median(peers), 1),
-        ratio=round(statistics.median(ratios), 3),
-        higher_is_better=True,
-        spread=(round(min(ratios), 3), round(max(ratios), 3)),
-    )
+def _promised(what: str, seconds: list[float], promised_s: float) -> Row:
+    pairs = [(1000 * one, 1000 * promised_s) for one in seconds]
+    return measured(f"service {what} vs promise", pairs, peer_name="the promise", unit="ms")
 
 
 def _crop() -> bytes:
