@@ -5,7 +5,7 @@ import threading
 import time
 from functools import partial
 
-from service.gallery.errors import StoreError
+from reid.errors import ReidError
 from service.gallery.gallery import Gallery
 from service.gallery.sqlite import jobs as job_table
 from service.gallery.sqlite import webhooks as webhook_table
@@ -46,7 +46,7 @@ class Succession:
             try:
                 for home_id in self._gone():
                     self._take_over(home_id)
-            except StoreError as error:  # then nobody could be heard, so nobody was silent
+            except ReidError as error:  # nobody could be heard, so nobody was silent
                 _LOG.warning("who else is there cannot be asked: %s", error)
                 self._silent_since_s.clear()
 
