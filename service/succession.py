@@ -46,8 +46,8 @@ class Succession:
             try:
                 for home_id in self._gone():
                     self._take_over(home_id)
-            except ReidError as error:  # nobody could be heard, so nobody was silent
-                _LOG.warning("who else is there cannot be asked: %s", error)
+            except ReidError as error:  # nobody could be heard, so nobody was silent; the store says it louder
+                _LOG.debug("who else is there cannot be asked: %s", error)
                 self._silent_since_s.clear()
 
     def _gone(self) -> list[str]:

@@ -155,7 +155,8 @@ def _row(study: Study, point: Point, first: Point) -> str:
     more = [_against(point, first, study.repeats[0], columns[0].figure)]
     if columns is not _RETRIEVAL:
         more.insert(0, point.interval())
-    return "| " + " | ".join([point.label, *figures, *more, f"{minutes:.{1 if minutes >= 1 else 2}f}", point.verdicts()]) + " |"
+    taken = f"{minutes:.1f}" if minutes >= 1 else f"{minutes:.2f}"
+    return "| " + " | ".join([point.label, *figures, *more, taken, point.verdicts()]) + " |"
 
 
 def _more_headings(study: Study) -> list[str]:
