@@ -61,11 +61,11 @@ class Adapter:
     async def catch_up(self) -> bool:
         """Settle every event that can be settled; whether some are left for later, for one reason or another.
 
-        Raises :class:`FrigateError` where Frigate does not list its events.
+        Raises :class:`FrigateError` where Frigate does not say what events there are.
         """
-        listed = [event for event in await self._frigate.events(self._ledger.after) if event.id not in self._ledger]
-        left = False
-        for event in listed:
+        unsettled = await self._unsettled()
+        self._ledger.wait_for({event.id for event in unsettled})
+        for event in unsettled:
             try:
                 settled = await self._settled(event)
             except (FrigateError, ServiceError, httpx.HTTPError) as error:
@@ -73,10 +73,19 @@ class Adapter:
                 settled = False
             if settled:
                 self._ledger.settle(event.id, event.start_time)
-            left = left or not settled
-        waiting = {event.id for event in listed if event.id not in self._ledger}
+        waiting = self._ledger.waiting
         self._earlier = {event_id: crops for event_id, crops in self._earlier.items() if event_id in waiting}
-        return left
+        return bool(waiting)
+
+    async def _unsettled(self) -> list[Event]:
+        """The oldest first: what Frigate lists, and what has waited for so long that it is not listed any more."""
+        listed = await self._frigate.events(self._ledger.after)
+        found = {event.id: event for event in listed if event.id not in self._ledger}
+        for event_id in self._ledger.waiting - found.keys():
+            event = await self._frigate.event(event_id)
+            if event is not None:  # else Frigate has deleted it
+                found[event_id] = event
+        return sorted(found.values(), key=lambda event: event.start_time)
 
     async def _settled(self, event: Event) -> bool:
         """Do what is to do for an event; whether nothing is left."""

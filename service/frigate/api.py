@@ -1,13 +1,15 @@
 """Frigate's REST interface, as far as we need it."""
 
-from collections.abc import Mapping
-from typing import Any, Self
+from collections.abc import Callable, Mapping
+from typing import Any, Self, TypeVar
 
 import httpx
 from pydantic import ValidationError
 
 from reid.errors import ReidError
 from service.frigate.events import Event, read_events
+
+_Read = TypeVar("_Read")
 
 _PAGE = 100
 _LONGEST_LABEL = 100
@@ -33,12 +35,17 @@ class Frigate:
         while True:
             query = {"labels": "person", "has_snapshot": 1, "include_thumbnails": 0, "limit": _PAGE, "after": after}
             answer = await self._ask("GET", "/api/events", query | ({} if before is None else {"before": before}))
-            page = self._read(answer)
+            page = self._read(answer, read_events)
             new = [event for event in page if event.id not in found]
             found |= {event.id: event for event in new}
             if len(page) < _PAGE or not new:
                 return sorted(found.values(), key=lambda event: event.start_time)
             before = min(event.start_time for event in page)
+
+    async def event(self, event_id: str) -> Event | None:
+        """An event as it is now; None where Frigate has deleted it."""
+        answer = await self._ask("GET", f"/api/events/{event_id}", missing=True)
+        return None if answer.status_code == httpx.codes.NOT_FOUND else self._read(answer, Event.model_validate)
 
     async def snapshot(self, event_id: str) -> bytes | None:
         """The whole frame without overlays, WebP; None while there is none."""
@@ -73,11 +80,11 @@ class Frigate:
         return answer
 
     @staticmethod
-    def _read(answer: httpx.Response) -> list[Event]:
+    def _read(answer: httpx.Response, read: Callable[[Any], _Read]) -> _Read:
         try:
-            return read_events(answer.json())
+            return read(answer.json())
         except (ValueError, ValidationError) as error:
-            raise FrigateError("GET /api/events: expected a list of events, got something else") from error
+            raise FrigateError(f"GET {answer.url.path}: expected events, got something else") from error
 
     async def close(self) -> None:
         """Let the connections go."""

@@ -75,6 +75,9 @@ class FakeFrigate:
         match method, path.strip("/").split("/"):
             case "GET", ["api", "events"]:
                 return 200, json.dumps(self._listed(query)).encode()
+            case "GET", ["api", "events", event_id]:
+                found = [one for one in self.events if one["id"] == event_id]
+                return (200, json.dumps(found[0]).encode()) if found else (404, b"{}")
             case "GET", ["api", "events", event_id, "snapshot-clean.webp"]:
                 return 200, self.snapshot(event_id)
             case "POST", ["api", "events", event_id, "sub_label"]:

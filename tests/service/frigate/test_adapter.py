@@ -159,6 +159,33 @@ def test_a_snapshot_that_is_not_there_yet_is_asked_for_again(service, frigate, c
     assert set(identities(service)) == {first, second}
 
 
+@pytest.mark.parametrize("why", ["its snapshot failed", "it was under way"])
+def test_an_event_that_waits_for_hours_is_not_forgotten(service, frigate, catch_up, why: str) -> None:
+    first, later = frigate.add(1, 0, "door"), frigate.add(2, 10 * 3600, "yard")
+    if why == "it was under way":
+        frigate.events[0]["end_time"] = None
+    else:
+        frigate.faults[f"/api/events/{first}/snapshot-clean.webp"] = [503]
+    assert catch_up()
+    assert set(identities(service)) == {later}
+    frigate.events[0]["end_time"] = frigate.events[0]["start_time"] + 9 * 3600
+    assert not catch_up()
+    assert set(identities(service)) == {first, later}
+    assert not catch_up()
+    assert frigate.asked[f"GET /api/events/{first}"] == 1  # settled, it is not asked for again
+
+
+def test_an_event_that_frigate_deletes_is_not_waited_for(service, frigate, catch_up) -> None:
+    first, later = frigate.add(1, 0, "door"), frigate.add(2, 10 * 3600, "yard")
+    frigate.faults[f"/api/events/{first}/snapshot-clean.webp"] = [404]
+    assert catch_up()
+    del frigate.events[0]
+    assert not catch_up()
+    assert not catch_up()
+    assert frigate.asked[f"GET /api/events/{first}"] == 1
+    assert set(identities(service)) == {later}
+
+
 def test_a_frigate_that_does_not_answer_says_so(frigate, catch_up) -> None:
     frigate.faults["/api/events"] = [500]
     with pytest.raises(FrigateError, match="GET /api/events: expected an answer, got 500"):
@@ -219,7 +246,7 @@ def test_it_signs_in_where_it_must(service, frigate, catch_up) -> None:
 
 
 def test_a_damaged_ledger_is_named(tmp_path: Path) -> None:
-    (tmp_path / "ledger.json").write_text("[1]")
+    (tmp_path / "ledger.json").write_text('{"1770000000.0-e0": 1770000000.0}')
     with pytest.raises(LedgerError, match="expected a ledger of events"):
         Ledger(tmp_path / "ledger.json")
 
