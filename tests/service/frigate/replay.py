@@ -242,7 +242,7 @@ def _pairs(sizes: Iterable[int]) -> int:
 
 
 def main() -> None:
-    """Replay twice, compare, print."""
+    """Replay three times, compare, print."""
     parser = argparse.ArgumentParser(prog="python -m tests.service.frigate.replay", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="Market-1501 below it, and video/vtest.avi")
     parser.add_argument("--detector", type=Path, required=True)
