@@ -6,6 +6,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 import yaml
 
 from service.gallery.redis.link import Link
@@ -15,12 +16,30 @@ from tests.redis_server import RedisServer
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docker-compose.yml").read_text()
 SERVICES = yaml.safe_load(TEXT)["services"]
+BESIDE_FRIGATE = ROOT / "deploy" / "frigate" / "reid.yaml"
 
 
-def test_it_follows_the_compose_specification() -> None:
+@pytest.mark.parametrize("path", [ROOT / "docker-compose.yml", BESIDE_FRIGATE], ids=lambda path: path.name)
+def test_it_follows_the_compose_specification(path: Path) -> None:
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
-    checked = subprocess.run([*command, str(ROOT / "docker-compose.yml")], capture_output=True, text=True, check=False)
+    checked = subprocess.run([*command, str(path)], capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stdout
+
+
+def test_beside_a_frigate_runs_what_runs_here() -> None:
+    """The one file of Frigate's project differs in what only this one has: a build, profiles, a Redis, its networks."""
+    here_alone = {"build", "profiles", "environment", "depends_on", "networks", "volumes"}
+    beside = yaml.safe_load(BESIDE_FRIGATE.read_text())
+    assert set(beside["services"]) == {"reid", "frigate-adapter"}
+    for name, service in beside["services"].items():
+        here = SERVICES[name]
+        differs = {key for key in {*service, *here} if service.get(key) != here.get(key)}
+        assert differs <= here_alone, name
+        (volume,) = service["volumes"]
+        assert volume.partition(":")[0] in beside["volumes"]
+        assert volume.partition(":")[2] == here["volumes"][0].partition(":")[2]
+    adapter = beside["services"]["frigate-adapter"]
+    assert adapter["environment"] == SERVICES["frigate-adapter"]["environment"]
 
 
 def test_the_example_sets_what_the_file_reads_and_agrees_with_its_defaults() -> None:
