@@ -2,9 +2,13 @@
 
 import dataclasses
 import hashlib
+import signal
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from pathlib import Path
+from threading import Event
 from typing import Annotated
 
 import typer
@@ -14,11 +18,12 @@ from reid import threads
 from reid.images import encode_crop
 from service import client
 from service.client import Client
-from service.ingest.frames import Frame, sources_of
+from service.ingest.frames import Frame, Stream, sources_of
 from service.remote import Key, Url, asking
 
 _DETECTOR = "torchvision:fasterrcnn_mobilenet_v3_large_320_fpn"
 _MOST_SHOWN = 200
+_REJOIN_S = 5.0
 
 
 def ingest(
@@ -44,19 +49,23 @@ def ingest(
     """Find the people in a video, follow each, and enrol the best crops of each tracklet.
 
     They are enrolled as unknown people, a tracklet_id each: search by `tracklet_id` who they are. Interrupted? Run it
-    again: for 7 days the service knows what it has, and nothing is enrolled twice. A stream is read until Ctrl-C.
+    again: for 7 days the service knows what it has, and nothing is enrolled twice. A stream is read until Ctrl-C, and
+    joined again when it breaks off.
     """
     threads.configure()
     from reid.detection import load_detector  # loads torch
     from service.ingest.sheet import write_sheet
     from service.ingest.tracklets import Tracklet, tracklets_of
 
-    with asking(url, key) as service, Progress() as progress:
+    with asking(url, key) as service, Progress() as progress, ExitStack() as until:
         found, shown = load_detector(detector, min_score=min_score), list[Tracklet]()
+        sources = sources_of(source, None if began is None else began.replace(tzinfo=UTC))
+        enough = until.enter_context(_told_to_end()) if isinstance(sources, Stream) else Event()
         enrolled = 0
-        for one in sources_of(source, None if began is None else began.replace(tzinfo=UTC)):
+        for one in sources:
             bar = progress.add_task(one.name, total=one.duration_s)
-            for tracklet in tracklets_of(_watched(one.frames(fps), progress, bar), found, crops):
+            frames = takewhile(lambda _: not enough.is_set(), one.frames(fps))
+            for tracklet in tracklets_of(_watched(frames, progress, bar), found, crops):
                 name = f"{one.name}-{tracklet.number}"
                 for crop in tracklet.crops:
                     _enrol(service, encode_crop(crop.image), camera, name, one.began + timedelta(seconds=crop.time_s))
@@ -64,9 +73,30 @@ def ingest(
                 if sheet and len(shown) < _MOST_SHOWN:
                     shown.append(tracklet)
                 progress.console.print(f"{name}: {len(tracklet.crops)} crops of {tracklet.frames} frames")
+            if one.live:
+                progress.remove_task(bar)
+                if enough.wait(_REJOIN_S):
+                    break
         if sheet:
             write_sheet(sheet, shown, crops)
     typer.echo(f"{enrolled} sightings enrolled on camera {camera}")
+
+
+@contextmanager
+def _told_to_end() -> Iterator[Event]:
+    """Set by Ctrl-C or SIGTERM: whoever is in view is still enrolled. A second one ends it at once."""
+    told = Event()
+
+    def tell(number: int, _: object) -> None:
+        told.set()
+        signal.signal(number, before[signal.Signals(number)])
+
+    before = {number: signal.signal(number, tell) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield told
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _watched(frames: Iterable[Frame], progress: Progress, bar: TaskID) -> Iterator[Frame]:

@@ -1,8 +1,9 @@
 """Frames of an operator's own videos and streams, some of them, with the time of each."""
 
 import hashlib
+import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,8 +14,9 @@ from PIL import Image
 
 from reid.errors import SourceError
 
+_LOG = logging.getLogger("service.ingest")
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".ts")
-_LIVE = ("rtsp://", "rtsps://", "http://", "https://")
+_REMOTE = ("rtsp://", "rtsps://", "http://", "https://")
 _HEAD_BYTES = 2**20
 _OPEN_S, _READ_S = 10.0, 30.0
 _LATE_S = 2.0
@@ -22,7 +24,7 @@ _LATE_S = 2.0
 
 @dataclass(frozen=True)
 class Frame:
-    """An RGB frame, `time_s` after the source began."""
+    """An RGB frame, `time_s` after its source began."""
 
     image: Image.Image
     time_s: float
@@ -30,7 +32,10 @@ class Frame:
 
 @dataclass(frozen=True)
 class Source:
-    """A video file, or a live stream. `began` is when its first frame was taken; `name` says which one it is."""
+    """A video, or a live stream from when it was joined until it breaks off.
+
+    `began` is when a video's first frame was taken, or when the stream was joined; `name` says which one it is.
+    """
 
     address: str
     name: str
@@ -41,30 +46,52 @@ class Source:
     def frames(self, fps: float) -> Iterator[Frame]:
         """At most `fps` frames a second, a live stream's as they come, those that would come too late left out.
 
-        Raises :class:`SourceError` when the source breaks off.
+        Raises :class:`SourceError` when a video breaks off; with a live stream, that is its end.
         """
-        with _opened(self.address, live=self.live) as container:
-            origin, due_s, opened_s = None, 0.0, time.monotonic()
+        try:
+            yield from self._frames(fps)
+        except SourceError as error:
+            if not self.live:
+                raise
+            _LOG.warning("%s", error)
+
+    def _frames(self, fps: float) -> Iterator[Frame]:
+        joined_s = time.monotonic()
+        with _opened(self.address) as container:
+            origin, due_s = None, 0.0
             for frame in _decoded(container, self.address):
                 at_s = float(frame.time) if frame.time is not None else due_s
-                origin = at_s if origin is None else origin
+                if origin is None:
+                    origin = at_s - (time.monotonic() - joined_s if self.live else 0.0)
                 since_s = at_s - origin
-                late = self.live and time.monotonic() - opened_s - since_s > _LATE_S
+                late = self.live and time.monotonic() - joined_s - since_s > _LATE_S
                 if since_s + 1e-6 < due_s or late:
                     continue
                 due_s += (1 + (since_s - due_s) // (1 / fps)) / fps
                 yield Frame(frame.to_image(), since_s)  # type: ignore[no-untyped-call] # PyAV types half of itself
 
 
-def sources_of(given: str, began: datetime | None) -> list[Source]:
-    """The sources that an operator names: a video, a folder of videos (by name), or the address of a stream.
+@dataclass(frozen=True)
+class Stream:
+    """What has no end: a live source each time that it is joined."""
 
-    A file began at `began`, or its length before it was last written to, as recorders leave it. Raises
+    address: str
+
+    def __iter__(self) -> Iterator[Source]:
+        which = hashlib.sha256(_shown(self.address).encode()).hexdigest()[:8]
+        while True:
+            joined = datetime.now(UTC)
+            yield Source(self.address, f"live-{which}-{joined:%Y%m%dT%H%M%SZ}", joined, live=True, duration_s=None)
+
+
+def sources_of(given: str, began: datetime | None) -> Sequence[Source] | Stream:
+    """The sources that an operator names: a video, a folder of videos (by name), or the address of either or a stream.
+
+    A video began at `began`, or its length before it was last written to, as recorders leave it. Raises
     :class:`SourceError` for what is not there, holds no video, or says neither when it began nor how long it is.
     """
-    if given.startswith(_LIVE):
-        start = datetime.now(UTC)
-        return [Source(given, f"live-{start:%Y%m%dT%H%M%SZ}", start, live=True, duration_s=None)]
+    if given.startswith(_REMOTE):
+        return _remote(given, began)
     path = Path(given)
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.suffix.lower() in VIDEO_SUFFIXES and file.is_file())
@@ -74,13 +101,25 @@ def sources_of(given: str, began: datetime | None) -> list[Source]:
             raise SourceError(f"{path}: expected one video for one beginning, got {len(files)} videos")
         return [_file(file, began) for file in files]
     if not path.is_file():
-        raise SourceError(f"expected a video, a folder or a stream ({', '.join(_LIVE)}…), got {given!r}")
+        raise SourceError(f"expected a video, a folder or a stream ({', '.join(_REMOTE)}…), got {given!r}")
     return [_file(path, began)]
 
 
+def _remote(address: str, began: datetime | None) -> Sequence[Source] | Stream:
+    """A video where it says how long it is, else a stream."""
+    with _opened(address) as container:
+        duration_s = _duration_s(container)
+    if duration_s is None and began is None:
+        return Stream(address)
+    if began is None:
+        raise SourceError(f"{_shown(address)}: expected when it began (--began), got a video of {duration_s:.0f} s")
+    name = hashlib.sha256(f"{_shown(address)} {began.isoformat()}".encode()).hexdigest()[:12]
+    return [Source(address, f"video-{name}", began, live=False, duration_s=duration_s)]
+
+
 def _file(path: Path, began: datetime | None) -> Source:
-    with _opened(str(path), live=False) as container:
-        duration_s = None if container.duration is None else container.duration / av.time_base
+    with _opened(str(path)) as container:
+        duration_s = _duration_s(container)
     with path.open("rb") as file:
         head = hashlib.sha256(file.read(_HEAD_BYTES))
     status = path.stat()
@@ -92,10 +131,14 @@ def _file(path: Path, began: datetime | None) -> Source:
     return Source(str(path), f"{path.stem[:40]}-{head.hexdigest()[:12]}", began, live=False, duration_s=duration_s)
 
 
-def _opened(address: str, *, live: bool) -> InputContainer:
+def _duration_s(container: InputContainer) -> float | None:
+    return None if container.duration is None else container.duration / av.time_base
+
+
+def _opened(address: str) -> InputContainer:
     options = {"rtsp_transport": "tcp"} if address.startswith("rtsp") else {}
     try:
-        container = av.open(address, options=options, timeout=(_OPEN_S, _READ_S) if live else None)
+        container = av.open(address, options=options, timeout=(_OPEN_S, _READ_S))
     except (av.error.FFmpegError, OSError) as error:
         raise SourceError(f"{_shown(address)}: expected a video, got: {error.strerror or error}") from error
     if not container.streams.video:

@@ -2,8 +2,13 @@
 
 import io
 import re
-from collections.abc import Callable
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,12 +18,14 @@ from typer.testing import CliRunner
 
 from reid.errors import SourceError
 from service import client
+from service.child import COMMAND
 from service.cli import app
 from service.client import Client
 from service.ingest.frames import Frame, sources_of
 from service.ingest.tracklets import BestCrop, Tracklet
 from tests.clips.corpus import clip, sound
 from tests.detection.conftest import Rows, write_detector
+from tests.service.gallery.conftest import DEADLINE_S, wait_until
 
 PERSON = (0.0, 1.0, 0.9, 0.25, 0.1, 0.6, 0.9)
 BEGAN = "2026-03-01T12:00:00"
@@ -124,12 +131,75 @@ def test_a_folder_without_videos_is_refused(tmp_path: Path) -> None:
         sources_of(str(tmp_path), None)
 
 
+@contextmanager
+def serving(content: bytes, *, with_length: bool) -> Iterator[str]:
+    """The address of a video: with its length it is a file to seek in, without it is a stream that then breaks off."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            if with_length:
+                self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            with suppress(ConnectionError):
+                self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://admin:secret@127.0.0.1:{server.server_port}/yard"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_a_stream_that_breaks_off_is_joined_again_until_it_is_enough(service, tmp_path) -> None:
+    detector = write_detector(tmp_path / "detector.onnx", [PERSON])
+    sheet, began = tmp_path / "sheet.jpg", datetime.now(UTC)
+    with serving(clip(frames=30, rate=10, size=(96, 64), container="mpegts"), with_length=False) as address:
+        given = ["--camera", "yard", "--detector", str(detector), "--sheet", str(sheet)]
+        asked = ["--url", str(service.client.base_url), "--key", service.client.headers["X-API-Key"]]
+        with subprocess.Popen(
+            [*COMMAND, "ingest", address, *given, *asked], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process:
+
+            def seen() -> set[str]:
+                return {one["tracklet_id"] for one in service.get("/v1/sightings")["sightings"]}
+
+            wait_until(lambda: len(seen()) >= 2)
+            process.send_signal(signal.SIGINT)
+            said, _ = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 0, said
+    assert "sightings enrolled on camera yard" in said
+    assert "secret" not in said
+    with Image.open(sheet) as drawn:
+        assert drawn.size[1] == 160 * len(seen())
+    assert all(re.fullmatch(r"live-[0-9a-f]{8}-\d{8}T\d{6}Z-0", one) for one in seen())
+    times = [datetime.fromisoformat(one["captured_at"]) for one in service.get("/v1/sightings")["sightings"]]
+    assert (
+        began <= min(times) <= max(times) <= datetime.now(UTC) + timedelta(seconds=3)
+    )  # it is sent faster than it was
+
+
+def test_a_video_elsewhere_ends_and_must_be_told_when_it_began(service, ingest) -> None:
+    with serving(clip(frames=30, rate=10, size=(96, 64), container="matroska"), with_length=True) as address:
+        assert "expected when it began (--began), got a video of 3 s" in " ".join(ingest(address, code=2).split())
+        ingest(address, "--began", BEGAN)
+        ingest(address, "--began", BEGAN)
+    times = [one["captured_at"] for one in service.get("/v1/sightings")["sightings"]]
+    assert len(times) == len(set(times)) > 0
+    assert {time[:10] for time in times} == {BEGAN[:10]}
+
+
 def test_a_streams_password_is_not_shown() -> None:
-    (stream,) = sources_of("rtsp://admin:secret@127.0.0.1:1/stream", None)
     with pytest.raises(SourceError, match=r"^rtsp://127\.0\.0\.1:1/stream: expected a video") as refused:
-        next(stream.frames(5))
+        sources_of("rtsp://admin:secret@127.0.0.1:1/stream", None)
     assert "secret" not in str(refused.value)
-    assert "secret" not in stream.name
 
 
 def test_frames_are_as_many_a_second_as_asked(video: Path) -> None:
