@@ -15,6 +15,7 @@ threads.configure()
 import numpy as np
 import torch
 from PIL import Image
+from torch.utils.flop_counter import FlopCounterMode
 from torchvision import models, transforms
 
 from benchmarks.harness import Row, compare, main
@@ -52,6 +53,14 @@ def rows() -> Iterator[Row]:
                 per=batch,
                 pairs=5,
             )
+        for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+            yield compare(
+                f"embedding resnet50 batch 32 vs {name} product",
+                lambda: _embed(resnet50, files[:32]),
+                _product(32 * _operations(), dtype),
+                peer_name=f"{name} matrix products of as many operations: what the processor can do",
+                per=32,
+            )
         default, by_torch = Embedder.load(), Embedder.load(device="cpu")
         yield compare(
             "embedding default batch 32 vs its network alone",
@@ -86,6 +95,22 @@ def _bare(embedder: Embedder, batch: int) -> Callable[[], object]:
     size = (batch, 3, embedder.bundle.preprocess.height_px, embedder.bundle.preprocess.width_px)
     pixels = torch.from_numpy(np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8))
     return lambda: embedder.embed_pixels(pixels)
+
+
+def _operations() -> int:
+    """Floating-point operations of a ResNet-50 for one crop, a multiplication and an addition being two."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        models.resnet50(weights=None).eval()(torch.zeros(1, 3, HEIGHT_PX, WIDTH_PX))
+    operations: int = counter.get_total_flops()
+    return operations
+
+
+def _product(operations: int, dtype: torch.dtype) -> Callable[[], object]:
+    """So many operations as one matrix product, square but for its height."""
+    side = 2048
+    height = round(operations / (2 * side * side))
+    left, right = torch.ones(height, side, dtype=dtype), torch.ones(side, side, dtype=dtype)
+    return lambda: left @ right
 
 
 class _Torchvision:

@@ -2,8 +2,6 @@
 
 import dataclasses
 import functools
-import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +15,7 @@ from reid.networks.action import ActionNetwork
 from reid.predictors.frame_vectors import FRAMES_AT_ONCE, FrameVectors, pixels_of
 from reid.threads import available_processors
 from trainer.bundling import data_sha256
+from trainer.computed_once import computed_once
 from trainer.initial_weights import load_frame_weights
 from trainer.progress import mapped
 from trainer.recipes.actions import ActionRecipe
@@ -38,29 +37,18 @@ def head_inputs(
     With a folder `store`, read from there if they were computed before, of the same clips in the same way; whoever
     computes them keeps them. Raises :class:`DatasetError` that names a clip which does not decode.
     """
-    if store is None:
-        return _computed(recipe, clips, device)
-    file = store / f"{_key(recipe, tuple(clips))}.pt"
-    if not file.exists():
-        store.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_suffix(".new")
-        torch.save(_computed(recipe, clips, device), temporary)
-        temporary.replace(file)
-    inputs: torch.Tensor = torch.load(file, weights_only=True, mmap=True)
-    return inputs
+    return computed_once(store, lambda: _depends_on(recipe, tuple(clips)), lambda: _computed(recipe, clips, device))
 
 
-def _key(recipe: ActionRecipe, clips: tuple[Path, ...]) -> str:
-    """Of everything that the features depend on."""
+def _depends_on(recipe: ActionRecipe, clips: tuple[Path, ...]) -> dict[str, object]:
     weights = Path(recipe.initial_weights)
-    told = {
+    return {
         "network": [recipe.backbone, recipe.activation, recipe.head],
         "initial_weights": data_sha256([weights]) if weights.is_file() else recipe.initial_weights,
         "seed": recipe.seed if recipe.initial_weights == "none" else None,
         "preprocess": dataclasses.asdict(recipe.preprocess),
         "clips": _digest(clips),
     }
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 @functools.lru_cache(maxsize=1)  # a study asks for each of its cells

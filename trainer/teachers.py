@@ -32,6 +32,14 @@ def teacher_embeddings(teacher: Path, crops: Sequence[Path]) -> torch.Tensor:
     return _judged(teacher, read_crops(crops), len(crops))
 
 
+def teacher_files(teacher: Path) -> list[Path]:
+    """All that a teacher's answers depend on."""
+    if teacher.is_dir():
+        return sorted(path for path in teacher.iterdir() if path.is_file())
+    weights = teacher.with_suffix(".bin")
+    return [teacher, weights] if teacher.suffix == ".xml" and weights.is_file() else [teacher]
+
+
 def teacher_of_pixels(teacher: Path, pixels: torch.Tensor) -> torch.Tensor:
     """(N, T) float32 unit rows for crops that are on no disk, (N, 3, H, W) uint8.
 

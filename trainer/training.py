@@ -34,13 +34,13 @@ class Training(Protocol):
 
 
 def training_of(recipe: RunRecipe, data: Path, device: torch.device, features: Path | None = None) -> Training:
-    """Read the data that the recipe's kind wants; what a frozen network sees is kept in the folder `features`.
+    """Read the data that the recipe's kind wants; what a frozen network says of it is kept in the folder `features`.
 
     Raises :class:`~reid.errors.ReidError` for what cannot be trained.
     """
     match recipe:
         case ReidRecipe():
-            return ReidTraining(recipe, read_training_data(data), device)
+            return ReidTraining(recipe, read_training_data(data), device, features)
         case ClassifierRecipe():
             return ClassifierTraining(recipe, read_classes(data), data.resolve().stem, device)
         case ActionRecipe():

@@ -146,6 +146,7 @@ def test_a_cell_is_judged_on_features_as_its_bundle_would_be(clips: Path, tmp_pa
     flags = [f"{name}={value}" for name, value in {**cell["fixed"], "head": head}.items()]
     arguments = [part for flag in flags for part in ("--set", flag)]
     assert invoke("train", "paper-actions", "--data", clips, "--out", tmp_path / "run", *arguments).exit_code == 0
+    assert not (tmp_path / "run" / "features").exists()  # only a run that goes on needs them
     metrics = read_bundle(tmp_path / "run" / "bundle", ACTION).metrics
     for figure in ("confusion", "split_sha256", "protocol", "num_files"):
         assert cell[figure] == metrics[figure]

@@ -54,6 +54,27 @@ def test_the_teacher_judges_what_the_student_sees(generated_market: Path, tiny_b
     assert min(agreements) > 0.99
 
 
+def test_a_teacher_is_asked_again_only_for_other_crops_or_chimeras(
+    generated_market: Path, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = dataclasses.replace(_DISTILLED, teacher=str(tiny_bundle))
+    crops = read_training_data(generated_market).crops
+    first = ReidTask(crops, recipe, torch.device("cpu"), tmp_path / "features").teacher
+    plain = ReidTask(crops, recipe, torch.device("cpu")).teacher
+    monkeypatch.setattr("trainer.tasks.reid.teacher_of_pixels", None)  # asked again, it would fail
+    again = ReidTask(crops, recipe, torch.device("cpu"), tmp_path / "features").teacher
+    assert first is not None
+    assert plain is not None
+    assert again is not None
+    assert torch.equal(first, plain)
+    assert torch.equal(first, again)
+    for changed in ({"seed": 1}, {"chimeras": 40}, {"sizes": ((0, 32, 16),)}):
+        with pytest.raises(TypeError, match="not callable"):
+            ReidTask(crops, dataclasses.replace(recipe, **changed), torch.device("cpu"), tmp_path / "features")
+    with pytest.raises(TypeError, match="not callable"):
+        ReidTask(crops[:-1], recipe, torch.device("cpu"), tmp_path / "features")
+
+
 def test_nobody_takes_part_in_classification(generated_market: Path, tiny_bundle: Path) -> None:
     recipe = dataclasses.replace(_DISTILLED, teacher=str(tiny_bundle))
     task = ReidTask(read_training_data(generated_market).crops, recipe, torch.device("cpu"))

@@ -1,6 +1,7 @@
 """`reid-trainer train`."""
 
 import shlex
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -35,14 +36,16 @@ def train(
     """Train a recipe on labelled people, or on drawn ones (`--data generated`), and write a bundle.
 
     A checkpoint is written after every epoch; `--resume` goes on from it and gives the same losses as a run that was
-    never interrupted. At the end the bundle is written to `OUT/bundle` and evaluated on the query and gallery parts
-    of Market-1501, or on the people of your own that were kept back.
+    never interrupted, without asking a teacher or a frozen network again. At the end the bundle is written to
+    `OUT/bundle` and evaluated on the query and gallery parts of Market-1501, or on the people of your own that were
+    kept back.
     """
     with one_line_errors():
         chosen = recipe_named(recipe, overrides(set_ or []))
         card_notes = notes.read_text() if notes else ""  # read now: a wrong path must not cost a whole run
         world, own_device = join_world(resolve_device(device))
-        training = training_of(chosen, _folder(data, out, world), own_device)
+        features = out / "features"
+        training = training_of(chosen, _folder(data, out, world), own_device, features)
         outcome = run(training.task, chosen, out, world, resume=resume)
         world.leave()
         if not world.leads:
@@ -56,6 +59,8 @@ def train(
             notes=card_notes,
         )
         bundle = training.bundle(out / "bundle", outcome, origin)
+        if features.exists():
+            shutil.rmtree(features)  # only a run that goes on needs them
         typer.echo(f"bundle {bundle.id[:12]} in {out / 'bundle'}")
         print_figures(bundle.kind, bundle.metrics)
 

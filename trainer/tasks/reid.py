@@ -1,5 +1,6 @@
 """Training an embedding on labelled people."""
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ from reid.predictors import embed_tensor
 from reid.predictors.device import moved
 from reid.transforms import PreprocessConfig
 from trainer.augment import augment
+from trainer.bundling import data_sha256
 from trainer.chimeras import NOBODY, compose, draw_chimeras
+from trainer.computed_once import computed_once
 from trainer.distributed import World
 from trainer.held_out import first_people, hold_out
 from trainer.initial_weights import load_initial_weights
@@ -30,7 +33,7 @@ from trainer.recipes.reid import ReidRecipe
 from trainer.samplers import people_batches, shuffled_batches
 from trainer.schedules import batch_size_at
 from trainer.tasks.classification import validation_figures
-from trainer.teachers import teacher_embeddings, teacher_of_pixels
+from trainer.teachers import teacher_embeddings, teacher_files, teacher_of_pixels
 from trainer.weight_gradients import use_products
 
 _EVALUATION_BATCH = 128
@@ -57,8 +60,13 @@ class IdentityModel(nn.Module):
 class ReidTask:
     """Crops of labelled people; a :class:`~trainer.loop.Task`."""
 
-    def __init__(self, crops: Sequence[Crop], recipe: ReidRecipe, device: torch.device) -> None:
-        """Take the recipe's part of the crops. Raises :class:`DatasetError` with fewer people than it needs."""
+    def __init__(
+        self, crops: Sequence[Crop], recipe: ReidRecipe, device: torch.device, store: Path | None = None
+    ) -> None:
+        """Take the recipe's part of the crops; what a teacher says of them is kept in the folder `store`.
+
+        Raises :class:`DatasetError` with fewer people than it needs.
+        """
         self.recipe, self.device = recipe, device
         chosen = first_people(crops, recipe.people)
         self.crops, self.held_out = hold_out(chosen, people=recipe.hold_out_people, crops_each=recipe.hold_out_crops)
@@ -73,7 +81,7 @@ class ReidTask:
         self.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.chimeras = draw_chimeras(len(self.crops), recipe.chimeras, recipe.seed)
         self.labels = np.append(self._labels(self.crops), np.full(len(self.chimeras), NOBODY))
-        self.teacher = self._teacher_rows()
+        self.teacher = self._teacher_rows(store)
         self.precision = Precision.FP32
         self._preprocess: PreprocessConfig | None = None
         self._pixels = torch.empty(0)
@@ -196,7 +204,7 @@ class ReidTask:
         labels: NDArray[np.int64] = np.searchsorted(self.pids, labels_of(crops).pids)
         return labels
 
-    def _teacher_rows(self) -> torch.Tensor | None:
+    def _teacher_rows(self, store: Path | None) -> torch.Tensor | None:
         if not (self.recipe.teacher_cosine or self.recipe.teacher_pairs):
             return None
         teacher = Path(self.recipe.teacher)
@@ -207,12 +215,22 @@ class ReidTask:
                 f"teacher_cosine: expected a teacher of the embedding's size {self.recipe.embedding_size}, "
                 f"got one of {size}; teacher_pairs takes any"
             )
-        rows = teacher_embeddings(teacher, paths)
-        if not len(self.chimeras):
-            return rows
         largest = self.recipe.preprocess(self.recipe.epochs)
-        composed = self._load_pixels(largest)[len(self.crops) :]
-        return torch.cat([rows, teacher_of_pixels(teacher, composed)])
+
+        def judge() -> torch.Tensor:
+            rows = teacher_embeddings(teacher, paths)
+            if not len(self.chimeras):
+                return rows
+            return torch.cat([rows, teacher_of_pixels(teacher, self._load_pixels(largest)[len(self.crops) :])])
+
+        def depends_on() -> dict[str, object]:
+            return {
+                "teacher": data_sha256(teacher_files(teacher)),
+                "crops": data_sha256(paths),
+                "chimeras": [len(self.chimeras), self.recipe.seed, dataclasses.asdict(largest)],
+            }
+
+        return computed_once(store, depends_on, judge)
 
     def _load_pixels(self, preprocess: PreprocessConfig) -> torch.Tensor:
         """The crops, then their chimeras."""

@@ -22,11 +22,16 @@ from trainer.training_data import TrainingData
 class ReidTraining:
     """A :class:`~trainer.training.Training` of an embedding."""
 
-    def __init__(self, recipe: ReidRecipe, data: TrainingData, device: torch.device) -> None:
-        """Raise :class:`~reid.errors.DatasetError` or :class:`~reid.errors.RecipeError` for what cannot be trained."""
+    def __init__(
+        self, recipe: ReidRecipe, data: TrainingData, device: torch.device, features: Path | None = None
+    ) -> None:
+        """What a teacher says is kept in the folder `features` where there is one.
+
+        Raise :class:`~reid.errors.DatasetError` or :class:`~reid.errors.RecipeError` for what cannot be trained.
+        """
         self.recipe, self.data, self.device = recipe, data, device
         self.test = data.test.of_first_people(recipe.test_people)
-        self.task = ReidTask(data.crops, recipe, device)
+        self.task = ReidTask(data.crops, recipe, device, features)
 
     def bundle(self, folder: Path, outcome: Outcome, origin: Origin) -> EmbeddingBundle:
         """Write the bundle to `folder` and return it.
