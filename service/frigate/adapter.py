@@ -7,6 +7,7 @@ asked for, by how long people take from camera to camera.
 """
 
 import logging
+import time
 from dataclasses import dataclass
 
 import httpx
@@ -25,6 +26,7 @@ from service.schemas.sightings import SightingOut
 _LOG = logging.getLogger("service.frigate")
 _MOST_CROPS = 4  # of an event: with four, half as many more pairs were found again as with one (docs/experiments.md)
 _MOST_PEOPLE = 10  # who are looked at for one event
+_LOOK_BACK_S = 60.0  # between looks at events that are not listed any more: each is a request
 _LEARNED_FROM = 5000  # sightings, the latest of those that are there at the start
 _PAGE = 1000
 UNKNOWN = "unknown-"
@@ -57,11 +59,12 @@ class Adapter:
         self._terms, self._write_back = terms, write_back
         self._earlier: dict[str, list[bytes]] = {}  # crops of events that are not settled
         self._transitions: Transitions | None = None  # until they were learned
+        self._look_back_at_s = 0.0
 
     async def catch_up(self) -> bool:
         """Settle every event that can be settled; whether some are left for later, for one reason or another.
 
-        Raises :class:`FrigateError` where Frigate does not say what events there are.
+        Raises :class:`FrigateError` where Frigate does not list its events.
         """
         unsettled = await self._unsettled()
         self._ledger.wait_for({event.id for event in unsettled})
@@ -78,12 +81,21 @@ class Adapter:
         return bool(waiting)
 
     async def _unsettled(self) -> list[Event]:
-        """The oldest first: what Frigate lists, and what has waited for so long that it is not listed any more."""
+        """The oldest first: what Frigate lists and, now and then, what has waited until it is not listed any more."""
         listed = await self._frigate.events(self._ledger.after)
         found = {event.id: event for event in listed if event.id not in self._ledger}
+        if time.monotonic() < self._look_back_at_s:
+            return list(found.values())
+        self._look_back_at_s = time.monotonic() + _LOOK_BACK_S
         for event_id in self._ledger.waiting - found.keys():
-            event = await self._frigate.event(event_id)
-            if event is not None:  # else Frigate has deleted it
+            try:
+                event = await self._frigate.event(event_id)
+            except FrigateError as error:
+                _LOG.warning("event %s waits: %s", event_id, error)
+                continue
+            if event is None:
+                self._ledger.forget(event_id)
+            else:
                 found[event_id] = event
         return sorted(found.values(), key=lambda event: event.start_time)
 
@@ -98,6 +110,7 @@ class Adapter:
         kept = await self._enrolled(event)
         if not kept:
             if await self._crop(event) is None:
+                _LOG.warning("event %s waits: Frigate has no clean snapshot of it", event.id)
                 return False
             kept = await self._enrol(event)
         named = [one.person_id for one in kept if one.person_id is not None]

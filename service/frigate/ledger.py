@@ -47,9 +47,16 @@ class Ledger:
         return event_id in self._settled
 
     def wait_for(self, event_ids: AbstractSet[str]) -> None:
-        """Remember, durably, that these and no others wait."""
+        """Remember, durably, that these wait, too."""
+        self._wait(self._waiting | event_ids)
+
+    def forget(self, event_id: str) -> None:
+        """Of an event that is no more: it does not wait any longer."""
+        self._wait(self._waiting - {event_id})
+
+    def _wait(self, event_ids: frozenset[str]) -> None:
         if event_ids != self._waiting:
-            self._waiting = frozenset(event_ids)
+            self._waiting = event_ids
             self._write()
 
     def settle(self, event_id: str, began: float) -> None:

@@ -169,10 +169,14 @@ def test_an_event_that_waits_for_hours_is_not_forgotten(service, frigate, catch_
     assert catch_up()
     assert set(identities(service)) == {later}
     frigate.events[0]["end_time"] = frigate.events[0]["start_time"] + 9 * 3600
+    frigate.faults[f"/api/events/{first}"] = [500]
+    latest = frigate.add(3, 10 * 3600 + 1, "yard")
+    assert catch_up()
+    assert set(identities(service)) == {later, latest}  # others go on
     assert not catch_up()
-    assert set(identities(service)) == {first, later}
+    assert set(identities(service)) == {first, later, latest}
     assert not catch_up()
-    assert frigate.asked[f"GET /api/events/{first}"] == 1  # settled, it is not asked for again
+    assert frigate.asked[f"GET /api/events/{first}"] == 2  # settled, it is not asked for again
 
 
 def test_an_event_that_frigate_deletes_is_not_waited_for(service, frigate, catch_up) -> None:
