@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from reid.evaluation.classification import row_normalised
 
 _SHOWN_SHARE = 0.005
+_MATRICES_A_ROW = 4
 _PANELS = (
     ("loss", ("loss", "validation_loss")),
     ("top-1 error, %", ("top1_error", "validation_error")),
@@ -69,9 +70,34 @@ def draw_study_curves(path: Path, title: str, curves: Mapping[str, Sequence[Sequ
 
 def draw_confusion(path: Path, title: str, confusion: NDArray[np.int64], labels: Sequence[str]) -> None:
     """Draw a row-normalised confusion matrix (L, L) to a PNG: rows are true labels, shares in the cells."""
-    side = max(4.0, 0.45 * len(labels) + 2)
+    side = _side(labels)
     figure = Figure(figsize=(side, side), layout="constrained")
-    axes = figure.subplots()
+    _draw_confusion(figure.subplots(), title, confusion, labels)
+    figure.savefig(path, dpi=100)
+
+
+def draw_study_confusions(
+    path: Path, title: str, confusions: Mapping[str, NDArray[np.int64]], labels: Sequence[str]
+) -> None:
+    """Draw the row-normalised confusion matrix (L, L) of each point of a study, side by side, to a PNG."""
+    columns = min(_MATRICES_A_ROW, len(confusions))
+    rows = -(-len(confusions) // columns)
+    side = _side(labels)
+    figure = Figure(figsize=(side * columns, side * rows), layout="constrained")
+    figure.suptitle(title)
+    panels = figure.subplots(rows, columns, squeeze=False).flat
+    for (label, confusion), axes in zip(confusions.items(), panels, strict=False):
+        _draw_confusion(axes, label.replace(", ", "\n"), confusion, labels)
+    for axes in panels:
+        axes.axis("off")
+    figure.savefig(path, dpi=80)
+
+
+def _side(labels: Sequence[str]) -> float:
+    return max(4.0, 0.45 * len(labels) + 2)
+
+
+def _draw_confusion(axes: Axes, title: str, confusion: NDArray[np.int64], labels: Sequence[str]) -> None:
     shares = row_normalised(confusion)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (row, column), share in np.ndenumerate(shares):
@@ -81,4 +107,3 @@ def draw_confusion(path: Path, title: str, confusion: NDArray[np.int64], labels:
     axes.set_xticks(range(len(labels)), list(labels), rotation=90 if max(map(len, labels)) > 2 else 0)
     axes.set_yticks(range(len(labels)), list(labels))
     axes.set(xlabel="predicted", ylabel="true", title=title)
-    figure.savefig(path, dpi=100)

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from scipy.stats import ttest_1samp
 
 from reid.evaluation.classification import wilson_interval
-from trainer.plots import draw_points, draw_study_curves
+from trainer.plots import draw_points, draw_study_confusions, draw_study_curves
 from trainer.published import published
 from trainer.recipes.actions import ActionRecipe
 from trainer.recipes.catalogue import RECIPES
@@ -117,7 +118,7 @@ def points_of(study: Study, cells: Sequence[Mapping[str, Any]]) -> list[Point]:
 
 
 def write_study_report(folder: Path, study: Study, cells: Sequence[Mapping[str, Any]]) -> None:
-    """Write `NAME.csv`, `NAME.md`, `NAME.png` and `NAME-curves.png` to `folder`."""
+    """Write `NAME.csv`, `NAME.md`, `NAME.png` and `NAME-curves.png` to `folder`; `NAME-confusion.png` for labels."""
     folder.mkdir(parents=True, exist_ok=True)
     points, main = points_of(study, cells), columns_of(study)[0]
     _write_csv(folder / f"{study.name}.csv", study, cells)
@@ -126,6 +127,19 @@ def write_study_report(folder: Path, study: Study, cells: Sequence[Mapping[str, 
     draw_points(folder / f"{study.name}.png", study.name, f"{main.heading}, %", drawn)
     curves = {point.label: [_epochs(folder, cell) for cell in point.cells] for point in points}
     draw_study_curves(folder / f"{study.name}-curves.png", study.name, curves)
+    _draw_confusions(folder / f"{study.name}-confusion.png", study, points)
+
+
+def _draw_confusions(path: Path, study: Study, points: Sequence[Point]) -> None:
+    """Of all cells of a point together; nothing where no cell tells labels apart."""
+    together = {
+        point.label: np.array([cell["confusion"] for cell in point.cells if "confusion" in cell]).sum(axis=0)
+        for point in points
+        if any("confusion" in cell for cell in point.cells)
+    }
+    if together:
+        labels = next(cell["labels"] for point in points for cell in point.cells if "labels" in cell)
+        draw_study_confusions(path, study.name, together, labels)
 
 
 def markdown(study: Study, points: Sequence[Point]) -> str:

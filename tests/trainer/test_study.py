@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from trainer.cell import read_cells, run_cell
 from trainer.published import published
 from trainer.recipes.reid import PAPER
 from trainer.study import BATCH_SIZE, BATCH_SIZE_WITH_RATE, LEARNING_RATE, REGULARISATION, Study, study_named
-from trainer.study_report import Point, markdown, points_of
+from trainer.study_report import Point, markdown, points_of, write_study_report
 from trainer.trainings.reid import ReidTraining
 
 
@@ -155,6 +156,23 @@ def test_a_cell_whose_weights_overflow_is_a_result_too(
     assert "rank_1" not in cell
 
 
+def test_the_confusions_of_a_points_cells_are_drawn_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = Study("s", "sunglasses-paper", {"seed": [0, 1]}, [{"dropout": 0.0}, {"dropout": 0.5}])
+    verdict = {"verdict": "finished", "epochs": 1, "seconds": 1.0}
+    judged = {"accuracy": 0.5, "num_files": 4, "labels": ["open", "shut"]}
+    cells = [
+        {"cell": number, "overrides": overrides, "confusion": [[number, 1], [1, 2]], **verdict, **judged}
+        for number, overrides in enumerate(study.cells())
+    ]
+    cells[3] = {"cell": 3, "overrides": study.cells()[3], **verdict, "verdict": "diverged at epoch 1, step 1"}
+    write_study_report(tmp_path, study, cells)
+    assert (tmp_path / "s-confusion.png").read_bytes().startswith(b"\x89PNG")
+    drawn: dict[str, Any] = {}
+    monkeypatch.setattr("trainer.study_report.draw_study_confusions", lambda *given: drawn.update(given[2]))
+    write_study_report(tmp_path, study, cells)
+    assert [matrix.tolist() for matrix in drawn.values()] == [[[0 + 2, 2], [2, 4]], [[1, 1], [1, 2]]]
+
+
 def test_two_workers_finish_a_study_that_can_be_asked_for_again(generated_market: Path, tmp_path: Path) -> None:
     study = Study("pair", "debug", {"seed": [0, 1]}, [{"learning_rate": 1e-3}], {"epochs": 1, "warmup_epochs": 0})
     file, out = tmp_path / "pair.json", tmp_path / "out"
@@ -166,8 +184,8 @@ def test_two_workers_finish_a_study_that_can_be_asked_for_again(generated_market
     results = [json.loads((out / "cells" / f"cell-{cell:03d}.json").read_text()) for cell in range(2)]
     assert [result["overrides"] for result in results] == study.cells()
     assert all(result["verdict"] == "finished" and 0 <= result["mean_ap"] <= 1 for result in results)
-    names = {path.name for path in out.iterdir()}
-    assert {"pair.csv", "pair.md", "pair.png", "pair-curves.png"} <= names
+    names = {path.name for path in out.iterdir() if path.name.startswith("pair")}
+    assert names == {"pair.csv", "pair.md", "pair.png", "pair-curves.png"}
     again = invoke("study", *arguments)
     assert again.exit_code == 0
     assert "learning_rate 0.001" in again.output
