@@ -18,6 +18,7 @@ threads.configure()
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 
 from reid.datasets.generated import write_market_folder
 from reid.datasets.market1501 import Market1501, dataset_root, read_market1501
@@ -29,6 +30,9 @@ from reid.networks.embedding import EmbeddingArguments, EmbeddingNetwork
 from reid.predictors.device import OPENVINO
 from reid.transforms import PreprocessConfig
 from tests.untrained import write_untrained
+
+settings.register_profile("house", deadline=None)  # no test checks a duration
+settings.load_profile("house")
 
 
 @pytest.fixture(scope="session", autouse=True)

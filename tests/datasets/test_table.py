@@ -80,7 +80,7 @@ def test_times_are_complete(tmp_path: Path, rows: list[dict[str, str]], times: t
 
 
 @given(content=st.binary(max_size=300) | st.binary(max_size=200).map(lambda tail: b"path,person,camera\n" + tail))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
 def test_any_bytes_are_refused_by_name(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "people.csv"
     file.write_bytes(content)

@@ -12,7 +12,7 @@ from reid.evaluation.retrieval import evaluate_retrieval
 from tests.evaluation.people import crowd, labels
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 1000), cuts=st.tuples(st.integers(1, 20), st.integers(21, 39), st.integers(41, 119)))
 def test_batches_and_workers_give_the_same_figures(seed: int, cuts: tuple[int, int, int]) -> None:
     rows, people = crowd(seed, 120, people=10)

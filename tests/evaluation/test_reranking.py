@@ -10,7 +10,7 @@ from tests.evaluation.dense_reranking import dense_rerank
 from tests.evaluation.people import crowd, exact_unit_rows, unit_rows
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 2**32 - 1),
     num_queries=st.integers(1, 8),
@@ -29,7 +29,7 @@ def test_agrees_with_the_paper_written_out(
     assert rerank(query, gallery, parameters) == pytest.approx(expected, abs=2e-5)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 2**32 - 1),
     num_queries=st.integers(1, 6),

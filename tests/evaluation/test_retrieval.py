@@ -37,7 +37,7 @@ def test_ties_break_by_gallery_position() -> None:
     assert result.mean_ap == pytest.approx((1 / 2 + 2 / 3) / 2)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     seed=st.integers(0, 2**32 - 1),
     num_queries=st.integers(1, 12),

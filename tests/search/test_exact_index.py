@@ -36,7 +36,7 @@ def found(index: ExactIndex, query, top_k, keep=None):
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_equals_brute_force(data):
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
     dimension, rows = data.draw(st.integers(1, 24)), data.draw(st.integers(0, 60))

@@ -90,14 +90,14 @@ def test_a_body_that_is_none_is_refused_wherever_it_is_sent(shared_service, name
         refused(shared_service, path, *BODIES[name])
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(UPLOADS), st.binary(max_size=300), st.sampled_from([JSON, BOUNDARY]))
 def test_any_bytes_are_answered_without_a_failure_of_ours(shared_service, path, body, headers):
     answer = shared_service.client.post(path, content=body, headers=headers)
     assert answer.status_code < 500
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_a_damaged_image_is_used_or_refused_and_never_a_failure_of_ours(shared_service, data):
     damaged = bytearray(data.draw(st.sampled_from([crop(1), encoded("JPEG"), encoded("WEBP")])))

@@ -260,4 +260,4 @@ class Congruence(RuleBasedStateMachine):
 
 
 TestCongruence = Congruence.TestCase
-TestCongruence.settings = settings(max_examples=8, stateful_step_count=30, deadline=None)
+TestCongruence.settings = settings(max_examples=8, stateful_step_count=30)

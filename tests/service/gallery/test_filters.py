@@ -84,7 +84,7 @@ def filled(tmp_path_factory):
 
 
 @given(wanted=filters(), cameras=st.none() | st.frozensets(st.sampled_from(CAMERAS), min_size=1))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_lists_and_searches_are_filtered_alike_and_as_the_oracle_says(filled, wanted, cameras):
     with filled.reading(EVERYONE) as reading:
         everything = reading.sightings(Filter(), 0, 1000).records
@@ -104,7 +104,7 @@ def test_lists_and_searches_are_filtered_alike_and_as_the_oracle_says(filled, wa
 
 
 @given(wanted=filters(), limit=st.integers(1, 13))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_pages_joined_are_the_whole_list(filled, wanted, limit):
     with filled.reading(EVERYONE) as reading:
         whole = reading.sightings(wanted, 0, 1000).records
@@ -118,7 +118,7 @@ def test_pages_joined_are_the_whole_list(filled, wanted, limit):
 
 
 @given(wanted=filters(), top_k=st.integers(1, 8))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_grouped_by_person_only_the_best_of_each_is_left(filled, wanted, top_k):
     query = Query(embeddings=crop("somebody").embedding.astype(np.float32)[None])
     (single,), _ = filled.search(EVERYONE, [(query, Terms(filter=wanted, top_k=60))])
@@ -135,7 +135,7 @@ def test_grouped_by_person_only_the_best_of_each_is_left(filled, wanted, top_k):
 
 
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_queries_of_one_call_are_answered_as_if_each_were_alone(filled, data):
     """Some of the same filter, some made of sightings that are then none of their matches."""
     some = data.draw(st.lists(filters(), min_size=1, max_size=2))

@@ -43,7 +43,7 @@ def expired(rules: list[RetentionRule], age_s: int, camera_id: str | None, perso
     rules=st.lists(RULES, max_size=3, unique_by=lambda rule: (rule.camera_id, rule.known)),
     sightings=st.lists(SIGHTINGS, max_size=6),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_what_the_rules_want_gone_goes_and_nothing_else(tmp_path_factory, rules, sightings):
     home = tmp_path_factory.mktemp("home")
     gallery = open_gallery(home)

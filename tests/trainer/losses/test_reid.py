@@ -2,7 +2,7 @@ import itertools
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from trainer.losses.reid import CentreLoss, batch_hard_triplet, circle, teacher_cosine, teacher_pairs
@@ -22,7 +22,6 @@ def slow_batch_hard(features: torch.Tensor, labels: torch.Tensor, margin: float)
     return sum(losses) / len(losses)
 
 
-@settings(deadline=None)
 @given(seed=st.integers(0, 999), people=st.integers(2, 4), crops=st.integers(1, 3))
 def test_batch_hard_triplet_agrees_with_a_loop_over_pairs(seed: int, people: int, crops: int) -> None:
     features = rows(seed, people * crops, 5)

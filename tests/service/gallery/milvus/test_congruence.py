@@ -17,7 +17,7 @@ from tests.service.gallery.redis.test_congruence import OverRedis
 from tests.service.gallery.test_congruence import Congruence
 
 EXAMPLES = int(os.environ.get("SCALE_EXAMPLES", "2"))
-SLOW = settings(max_examples=EXAMPLES, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck))
+SLOW = settings(max_examples=EXAMPLES, stateful_step_count=20, suppress_health_check=list(HealthCheck))
 pytestmark = [
     pytest.mark.usefixtures("_all_in_milvus"),
     pytest.mark.skipif(importlib.util.find_spec("milvus_lite") is None, reason="milvus-lite is not installed"),

@@ -102,7 +102,7 @@ def test_among_crowds_of_people_alike_the_answers_are_those_of_brute_force(tmp_p
             ids += [(sighting.row, sighting.sighting_id, camera) for sighting in written.value]
         stored = np.concatenate([vectors[number::3] for number in range(3)]).astype(np.float64)
 
-        @settings(max_examples=25, deadline=None)
+        @settings(max_examples=25)
         @given(st.integers(0, 699), st.integers(1, 60), st.sets(st.sampled_from(["north", "south", "west"])))
         def check(at: int, top_k: int, cameras: set[str]) -> None:
             query = Query(embeddings=vectors[at : at + 1].astype(np.float32), bundle_id=BUNDLE)

@@ -19,7 +19,6 @@ EXAMPLES = int(os.environ.get("SCALE_EXAMPLES", "4"))
 SLOW = settings(
     max_examples=EXAMPLES,
     stateful_step_count=20,
-    deadline=None,
     suppress_health_check=list(HealthCheck),
 )
 
