@@ -223,8 +223,9 @@ class MilvusIndex:
             if self._closing:
                 return
             fresh = self._put(fresh, length)
-        before = self._live
-        self._doomed = [] if before is None else [before.name]
+        self._doomed.remove(name)
+        if self._live is not None:
+            self._doomed.append(self._live.name)
         self._live = fresh
 
     def _put(self, live: Live, length: int) -> Live:

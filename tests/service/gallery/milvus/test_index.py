@@ -209,6 +209,19 @@ def test_a_milvus_that_lost_its_rows_is_filled_again(opened, server):
 
 
 @pytest.mark.usefixtures("_all_in_milvus")
+def test_a_collection_that_is_not_as_it_was_left_goes_when_another_takes_its_place(opened):
+    """A write whose answer was lost makes it so; left behind, it would hold who is erased later."""
+    gallery = opened()
+    enrol(gallery, "abc")
+    wait_until_followed(gallery)
+    live = gallery._active.index._live
+    live.collections.put(live.name, np.array([10**6]), np.ones((1, gallery._active.index.dimension), np.float16))
+    wait_until(lambda: gallery._active.index._live not in (live, None))
+    wait_until_followed(gallery)
+    assert live.collections._client.list_collections() == [gallery._active.index._live.name]
+
+
+@pytest.mark.usefixtures("_all_in_milvus")
 def test_a_start_makes_it_anew_and_leaves_other_galleries_alone(opened, server):
     gallery, other = opened(server.address()), opened(server.address(), "other")
     ids, others = enrol(gallery, "abc"), enrol(other, "de")
