@@ -90,7 +90,8 @@ class People(Ledger):
                 receipt = reading.late_receipt(person_id)
                 if receipt is None:
                     raise
-                pending = () if receipt.completed_at else self.pending
+                # Another service over the same store may have it still to do: of that, only the receipt tells.
+                pending = () if receipt.completed_at else (self.pending or ("database",))
                 return Written(receipt, reading.change(), pending=pending)
         assert written.value is not None
         with self.reading(actor) as reading:

@@ -91,6 +91,9 @@ def test_it_is_pending_until_every_service_has_followed(server, replica, monkeyp
     written = one.erase_person(EVERYONE, NAME)
     assert written.pending == ("database",)
     assert written.value.completed_at is None
+    third = replica("third")
+    asked = third.erase_person(EVERYONE, NAME)
+    assert (asked.value.receipt_id, asked.pending) == (written.value.receipt_id, ("database",))  # not its own to do
     other._store._next_look_s = 0.0
     other._store.look_soon()
     wait_until(lambda: one.pending == ())
