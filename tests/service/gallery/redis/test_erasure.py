@@ -84,14 +84,14 @@ def test_it_is_pending_while_another_service_cannot_let_go_of_an_export(replica,
 
 def test_it_is_pending_until_every_service_has_followed(server, replica, monkeypatch):
     monkeypatch.setattr("service.gallery.erasures.PATIENCE_S", 0.0)
-    one, other = replica("one"), replica("other")
+    one, other, third = (replica(name) for name in ("one", "other", "third"))
     enrol_ursula(one)
     other.wait_for(one.change)
     other._store._next_look_s = time.monotonic() + 3600  # it looks no more
     written = one.erase_person(EVERYONE, NAME)
     assert written.pending == ("database",)
     assert written.value.completed_at is None
-    third = replica("third")
+    third.wait_for(written.change)
     asked = third.erase_person(EVERYONE, NAME)
     assert (asked.value.receipt_id, asked.pending) == (written.value.receipt_id, ("database",))  # not its own to do
     other._store._next_look_s = 0.0
