@@ -1,9 +1,11 @@
 """Candidates from a GPU: copies of full chunks, which it searches without filters and one search at a time.
 
 FAISS's GPU indexes ignore selectors without a word: none is ever given to them, and every row that they name is looked
-up before it counts. A chunk that grows, or of which they do not say enough, is searched by the processors.
+up before it counts. A chunk that grows, of which they do not say enough, or for which the GPU has no memory left, is
+searched by the processors.
 """
 
+import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 from reid.search.chunk import FAISS_PADDING, Chunk
 from reid.search.scan import EPSILON, Candidates, Part, kth_best, scan
 
+_LOG = logging.getLogger(__name__)
 MOST_RESULTS = 2_048  # of one query, that FAISS's GPU indexes give
 _BATCH = 2  # queries: from so many on, one product for all is faster than a scan for each
 
@@ -41,7 +44,7 @@ class Device:
 
     def __init__(self, copy: Callable[[faiss.IndexFlatIP], Copy]) -> None:
         self._copy = copy
-        self._copies: dict[ref[Chunk], Copy] = {}
+        self._copies: dict[ref[Chunk], Copy | None] = {}  # None: the device failed with it
         self._searching = threading.Lock()
 
     @classmethod
@@ -72,7 +75,15 @@ class Device:
         if depth > MOST_RESULTS:
             return None
         with self._searching:
-            scores, places = self._copy_of(part.chunk).search(queries, depth)
+            try:
+                copy = self._copy_of(part.chunk)
+                if copy is None:
+                    return None
+                scores, places = copy.search(queries, depth)
+            except RuntimeError as error:  # all that FAISS raises: no memory left there, or a device that is gone
+                _LOG.warning("the processors search %d rows that the GPU cannot: %s", len(part.here), error)
+                self._copies[ref(part.chunk)] = None
+                return None
         margins = 2 * np.linalg.norm(queries, axis=1) * (queries.shape[1] + 2) * EPSILON * part.chunk.longest
         found = []
         for number in range(len(queries)):
@@ -82,14 +93,13 @@ class Device:
             found.append(some)
         return Candidates.joined(found)
 
-    def _copy_of(self, chunk: Chunk) -> Copy:
-        copy = self._copies.get(ref(chunk))
-        if copy is None:
+    def _copy_of(self, chunk: Chunk) -> Copy | None:
+        if ref(chunk) not in self._copies:
             flat = faiss.IndexFlatIP(chunk.high.shape[1])
             for rows in _float32_rows(chunk):
                 flat.add(rows)
-            copy = self._copies[ref(chunk)] = self._copy(flat)
-        return copy
+            self._copies[ref(chunk)] = self._copy(flat)
+        return self._copies[ref(chunk)]
 
 
 def _near_best(

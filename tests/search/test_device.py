@@ -92,6 +92,29 @@ def test_where_it_cannot_look_deep_enough_the_processors_answer():
 
 
 @pytest.mark.usefixtures("_small_chunks")
+@pytest.mark.parametrize("fails", ["to copy", "to search"])
+def test_what_the_device_fails_with_the_processors_answer_and_it_is_said_once(fails, caplog):
+    class Failing(FakeCopy):
+        def __init__(self, index):
+            if fails == "to copy":
+                raise RuntimeError("out of memory")
+            super().__init__(index)
+
+        def search(self, queries, depth):
+            raise RuntimeError("out of memory")
+
+    rng = np.random.default_rng(4)
+    vectors, query = unit_rows(rng, 32, 8).astype(np.float16), unit_rows(rng, 1, 8)
+    index = ExactIndex(8, Device(Failing))
+    index.add(np.arange(32), vectors)
+    for _ in range(2):
+        assert answers(index.view(), query, 3) == [oracle(vectors, range(32), np.ones(32, bool), query[0], 3)]
+    assert [record.getMessage() for record in caplog.records] == [
+        "the processors search 32 rows that the GPU cannot: out of memory"
+    ]
+
+
+@pytest.mark.usefixtures("_small_chunks")
 def test_one_search_at_a_time():
     rng = np.random.default_rng(3)
     vectors = unit_rows(rng, 960, 16).astype(np.float16)
