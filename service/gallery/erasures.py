@@ -1,24 +1,37 @@
 """What was erased and is not yet gone from the disk: removed, scrubbed, and only then answered."""
 
 import logging
+import sqlite3
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
+from service.gallery.cleanup import INDEX, Cleanup
+from service.gallery.records import Moment
+
 _LOG = logging.getLogger(__name__)
 PATIENCE_S = 5.0  # after this long an erasure is answered with what is pending
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.1, 60.0
-INDEX = "index"  # of what is left to do: an engine beside the store, which needs no pushing
 _LOOK_AGAIN_S = 0.02  # while others do the work
 
 
 @dataclass(frozen=True)
 class _Waiting:
+    number: int  # of the erasure
     future: "Future[Any]"
     result: Any
     since_s: float
+
+
+@dataclass(frozen=True)
+class Round:
+    """The erasures up to a number, which are finished together, and the receipts that say so."""
+
+    number: int
+    receipts: Sequence[str]
 
 
 class Erasures(ABC):
@@ -26,23 +39,28 @@ class Erasures(ABC):
 
     One scrub serves all erasures that wait for it. After a scrub the others may write for at least as long as it took.
     What cannot be done is tried again, ever less often, until it is done; `late`: it was begun in an earlier run.
+    `connection` is the writer's.
     """
 
-    def __init__(self, *, late: bool) -> None:
+    def __init__(self, connection: sqlite3.Connection, cleanup: Cleanup, *, late: bool) -> None:
         self.pending: tuple[str, ...] = ()
+        self._connection = connection
+        self._cleanup = cleanup
         self._waiting: list[_Waiting] = []
-        self._unfinished = self._unscrubbed = False
+        self._round: Round | None = None
+        self._unfinished = False
         self._late = late
         self._retry_s = _FIRST_RETRY_S
         self._not_before_s = 0.0
 
     def begin(self) -> None:
         """An erasure was committed: from now on there is something to do."""
-        self._unfinished = self._unscrubbed = True
+        self._cleanup.note()
+        self._unfinished = True
 
     def wait(self, future: "Future[Any]", result: Any) -> None:
         """Give `future` the `result`, and what is pending, once nothing is or patience ends."""
-        self._waiting.append(_Waiting(future, result, time.monotonic()))
+        self._waiting.append(_Waiting(self._cleanup.noted, future, result, time.monotonic()))
 
     def due_in_s(self) -> float | None:
         """How long until :meth:`finish` is to be called; None while there is nothing to do."""
@@ -51,21 +69,19 @@ class Erasures(ABC):
     def finish(self) -> None:
         """Do what can be done, and answer those for whom it is done or who waited long enough."""
         started_s = time.monotonic()
-        self.pending = self._left_to_do()
+        self._round = self._round or Round(self._cleanup.noted, self._open_receipts())
+        self.pending = self._left_to_do(self._round)
         now_s = time.monotonic()
-        if self.pending and (self._is_under_way() or self.pending == (INDEX,)):
+        if not self.pending:
+            self._end_round(self._round.number)
+            self._not_before_s = now_s + (now_s - started_s)
+        elif self._is_under_way() or self.pending == (INDEX,):
             self._not_before_s = now_s + _LOOK_AGAIN_S
-            self._answer([item for item in self._waiting if now_s - item.since_s >= PATIENCE_S])
-        elif self.pending:
+        else:
             _LOG.warning("an erasure is not complete, and will be tried again: %s", ", ".join(self.pending))
             self._not_before_s = now_s + max(self._retry_s, now_s - started_s)
             self._retry_s = min(2 * self._retry_s, _LAST_RETRY_S)
-            self._answer([item for item in self._waiting if now_s - item.since_s >= PATIENCE_S])
-        else:
-            self._unfinished = self._late = False
-            self._retry_s = _FIRST_RETRY_S
-            self._not_before_s = now_s + (now_s - started_s)
-            self._answer(self._waiting)
+        self._answer(lambda item: now_s - item.since_s >= PATIENCE_S)
 
     def close(self) -> None:
         """Try once more, and answer everybody; the next start does what is left."""
@@ -75,29 +91,51 @@ class Erasures(ABC):
             if not self._is_under_way() or time.monotonic() - started_s >= PATIENCE_S:
                 break
             time.sleep(_LOOK_AGAIN_S)
-        self._answer(self._waiting)
+        self._answer(lambda _: True)
 
-    def _left_to_do(self) -> tuple[str, ...]:
-        left = (*self._unretired(), *(() if self._scrub() else ("database",)))
-        return left or (() if self._complete() else ("receipt",))
+    def _end_round(self, number: int) -> None:
+        """Those up to `number` are answered; what was erased meanwhile takes another round."""
+        self._answer(lambda item: item.number <= number)
+        self._round = None
+        self._retry_s = _FIRST_RETRY_S
+        if self._cleanup.noted == number:
+            self._unfinished = self._late = False
+        else:
+            self.pending = ("database",)
+
+    def _left_to_do(self, round_: Round) -> tuple[str, ...]:
+        left = self._cleanup.work()
+        if self._cleanup.gone >= round_.number:
+            left = self._elsewhere(round_)
+        return left or (() if self._complete(round_) else ("receipt",))
 
     @abstractmethod
-    def _unretired(self) -> tuple[str, ...]:
-        """Let the files follow that are kept beside the store; what of that is left to do."""
+    def _elsewhere(self, round_: Round) -> tuple[str, ...]:
+        """Get what was deleted out of whatever is not this process's own; what of that is left to do."""
 
     @abstractmethod
-    def _scrub(self) -> bool:
-        """Get what was deleted out of the store's own files; whether it is."""
-
-    @abstractmethod
-    def _complete(self) -> bool:
-        """Write the time into the receipts, and that nothing is due any more; whether that was kept."""
+    def _complete(self, round_: Round) -> bool:
+        """:meth:`_write_receipts`; whether that was kept."""
 
     def _is_under_way(self) -> bool:
         """Whether what is left is being done by somebody else just now."""
         return False
 
-    def _answer(self, items: list[_Waiting]) -> None:
+    def _open_receipts(self) -> list[str]:
+        found = self._connection.execute("SELECT receipt_id FROM receipts WHERE completed_at_us IS NULL")
+        return [receipt_id for (receipt_id,) in found]
+
+    def _write_receipts(self, connection: sqlite3.Connection, round_: Round, *, is_all: bool) -> None:
+        """Write the time into the receipts, and that nothing is due any more where that `is_all` there was."""
+        connection.executemany(
+            "UPDATE receipts SET completed_at_us = ?, late = ? WHERE receipt_id = ? AND completed_at_us IS NULL",
+            [(Moment.now().us, self._late, receipt_id) for receipt_id in round_.receipts],
+        )
+        if is_all:
+            connection.execute("UPDATE counters SET value = 0 WHERE name = 'scrub_due'")
+
+    def _answer(self, whom: Callable[[_Waiting], bool]) -> None:
+        items = [item for item in self._waiting if whom(item)]
         self._late = self._late or bool(items and self.pending)
         for item in items:
             item.future.set_result((item.result, self.pending))

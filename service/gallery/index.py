@@ -24,8 +24,11 @@ class Index(Protocol):
         """Where it is, and what is wrong with it, if anything."""
 
     @property
-    def has_forgotten(self) -> bool:
-        """Whether nothing that was removed is left where the index keeps its vectors."""
+    def removals(self) -> int:
+        """How often something was removed."""
+
+    def has_forgotten(self, removals: int) -> bool:
+        """Whether nothing of what was removed by the first so many removals is left where it keeps its vectors."""
 
     def view(self) -> View:
         """What is there now."""
@@ -50,7 +53,11 @@ class MemoryIndex(ExactIndex):
     """All vectors in this process: exact, there at once, and gone with it."""
 
     state = "in memory"
-    has_forgotten = True
+    removals = 0  # that anybody has to wait for: no disk knows its vectors
+
+    def has_forgotten(self, removals: int) -> bool:  # noqa: ARG002 (there is nothing to wait for)
+        """As :meth:`Index.has_forgotten`."""
+        return True
 
     def through(self, view: View, reading: Reading) -> View:  # noqa: ARG002 (it has its own)
         """As :meth:`Index.through`."""

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from reid.search import Device
 from service.gallery.archives import ArchiveFiles
+from service.gallery.cleanup import Beside, Mark
 from service.gallery.erased import ErasedFile
-from service.gallery.erasures import INDEX
 from service.gallery.errors import ChangeNotReachedError, HomeError, NotFoundError
 from service.gallery.home import Home
 from service.gallery.index import Index, MemoryIndex
@@ -90,6 +90,7 @@ class Ledger:
         self._device = Device.find()
         self._index_address = index_address
         self._index_name = ""
+        self._indexes = 0  # that were searched one after the other
         self._preparing: list[NDArray[np.int64]] | None = None  # rows that go while another index is made
         self._changing_model = threading.Lock()
         self._published = threading.Condition()
@@ -104,7 +105,8 @@ class Ledger:
             self._active = self._new_index(bundle_id, dimension)
             self._erased = ErasedFile(home / "erased")
             self.archives = ArchiveFiles(home / "archives")
-            self._store, self._crops = open_store(store_address, home, self._follow_erasure, self._follow_others)
+            beside = Beside(self._follow_erasure, self._mark, self._is_forgotten)
+            self._store, self._crops = open_store(store_address, home, beside, self._follow_others)
             opened.callback(self._store.close)
             opened.callback(lambda: self._active.index.close())
             self._load()
@@ -193,7 +195,7 @@ class Ledger:
     def _serve(self, active: Active) -> None:
         """Search with this one from now on."""
         self._active.index.close()
-        self._active = active
+        self._active, self._indexes = active, self._indexes + 1
         active.index.serve(self._index_name)
 
     def _load(self) -> None:
@@ -311,14 +313,23 @@ class Ledger:
 
     def _follow_erasure(self, reading: Reading) -> tuple[str, ...]:
         """Let files follow what the store erased: crops, archives, and the file of the erased; what is left to do."""
+        if not self._is_loaded:
+            return ("crops",)  # which they are is not known yet
         self._retire(reading)
         done = {
             "crops": not self._retiring,
             "archives": self.archives.remove_all(),
             "tombstones": self._keep_erased(reading),
-            INDEX: self._active.index.has_forgotten,
         }
         return tuple(name for name, is_done in done.items() if not is_done)
+
+    def _mark(self) -> Mark:
+        return self._indexes, self._active.index.removals
+
+    def _is_forgotten(self, mark: Mark) -> bool:
+        """An index that took the place of another has nothing of what went before, once that one's is dropped."""
+        indexes, removals = mark
+        return self._active.index.has_forgotten(removals if indexes == self._indexes else 0)
 
     def _retire(self, reading: Reading) -> None:
         """Remove the crops that lost a sighting and have none left.

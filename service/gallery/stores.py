@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from service.gallery.cleanup import Beside
 from service.gallery.crops import CropFiles, Crops
 from service.gallery.redis.address import RedisAddress
 from service.gallery.redis.link import Link
@@ -23,15 +24,15 @@ StoreAddress = Path | RedisAddress  # a Path is that of a SQLite file
 def open_store(
     address: StoreAddress,
     home: Path,
-    retire: Callable[[Reading], tuple[str, ...]],
+    beside: Beside,
     follow: Callable[[Reading, News], None],
 ) -> tuple[Store, Crops]:
     """The store and where its crops are; raises HomeError, StoreError."""
     if isinstance(address, RedisAddress):
-        store = RedisStore(address, home, retire, follow)
+        store = RedisStore(address, home, beside, follow)
         return store, store.crops
     crops = CropFiles(home / "crops")
-    return SqliteStore(address, retire), crops
+    return SqliteStore(address, beside), crops
 
 
 @contextmanager

@@ -53,6 +53,7 @@ class MilvusIndex:
         self._length, self._last_id = 0, -1
         self._removals = 0  # calls that removed something
         self._live: Live | None = None
+        self._next: Live | None = None  # to take its place, once that has all
         self._doomed: list[str] = []  # collections that are to go
         self._away = ""
         self._collections: Collections | None = None
@@ -72,10 +73,14 @@ class MilvusIndex:
         return "milvus is away" if self._away else "milvus"
 
     @property
-    def has_forgotten(self) -> bool:
-        """As :class:`Index` has it: whether all collections from before the last removal were dropped."""
+    def removals(self) -> int:
+        """As :class:`Index` has it."""
+        return self._removals
+
+    def has_forgotten(self, removals: int) -> bool:
+        """As :class:`Index` has it: whether all collections from before the last of those removals were dropped."""
         live = self._live
-        return live is not None and live.removals == self._removals and not self._doomed
+        return live is not None and live.removals >= removals and not self._doomed
 
     def view(self) -> View:
         """As :class:`Index` has it, without vectors."""
@@ -141,7 +146,7 @@ class MilvusIndex:
     def is_followed(self) -> bool:
         """Whether Milvus has every row that is here, and none that is not."""
         live = self._live
-        return live is not None and live.followed == self._length and self.has_forgotten
+        return live is not None and live.followed == self._length and self.has_forgotten(self._removals)
 
     def _reachable(self, length: int) -> Live | None:
         """What has all of the first `length` positions but MOST_FRESH; waits a little for it."""
@@ -169,6 +174,7 @@ class MilvusIndex:
                 if not self._away:
                     _LOG.error("searches wait for the index: %s", error)
                 self._look_at_s = 0.0
+                self._give_up_next()
                 retry_s = min(2 * retry_s, _LAST_RETRY_S)
                 with self._changed:
                     self._away = str(error)
@@ -191,14 +197,13 @@ class MilvusIndex:
             self._collections.drop(self._doomed[-1])
             self._doomed.pop()
         self._look()
-        live = self._live
-        if live is None or live.removals != self._removals:
-            self._make_anew(self._collections)
-        elif live.followed < self._length:
-            self._live = self._put(live, self._length)
-        else:
-            return False
-        return True
+        live, worked = self._live, False
+        if live is not None and live.followed < self._length:
+            self._live, worked = self._put(live), True  # rows that are new do not wait for the next collection
+        if live is None or live.removals < self._removals:
+            self._fill_next(self._collections)
+            worked = True
+        return worked
 
     def _look(self) -> None:
         """Every now and then: a Milvus that lost some of it is filled anew."""
@@ -211,28 +216,42 @@ class MilvusIndex:
             self._live = None
         self._look_at_s = time.monotonic() + _LOOK_S
 
-    def _make_anew(self, collections: Collections) -> None:
-        """Fill another collection from the store; then it answers, and the one before is to go."""
-        with self._changed:
-            length, removals = self._length, self._removals
-        name = collections.new_name()
-        self._doomed.append(name)  # unless it comes to answer
-        collections.make(name, self.dimension)
-        fresh = Live(collections, name, 0, 0, removals)
-        while fresh.followed < length:
-            if self._closing:
-                return
-            fresh = self._put(fresh, length)
-        self._doomed.remove(name)
-        if self._live is not None:
-            self._doomed.append(self._live.name)
-        self._live = fresh
+    def _fill_next(self, collections: Collections) -> None:
+        """Go on to fill another collection from the store; once that has all, it answers, and the one before is to go.
 
-    def _put(self, live: Live, length: int) -> Live:
+        What is removed meanwhile takes another one after it, so that none of them is filled without end.
+        """
+        if self._next is None:
+            self._next = self._begun(collections)
+        elif self._next.followed < self._length:
+            self._next = self._put(self._next)
+        else:
+            if self._live is not None:
+                self._doomed.append(self._live.name)
+            self._live, self._next = self._next, None
+
+    def _begun(self, collections: Collections) -> Live:
+        removals = self._removals
+        name = collections.new_name()
+        try:
+            collections.make(name, self.dimension)
+        except IndexAwayError:
+            self._doomed.append(name)  # it may be there all the same
+            raise
+        return Live(collections, name, np.zeros(0, np.bool_), removals)
+
+    def _give_up_next(self) -> None:
+        """It may not be as it was left."""
+        if self._next is not None:
+            self._doomed.append(self._next.name)
+            self._next = None
+
+    def _put(self, live: Live) -> Live:
         """Give Milvus the next rows that are still in the store."""
-        end = min(live.followed + _PUT_AT_ONCE, length)
-        ids = self._layout.ids[live.followed : end][self._layout.alive[live.followed : end]]
+        end = min(live.followed + _PUT_AT_ONCE, self._length)
+        layout = self._layout
+        some, alive = layout.ids[live.followed : end], layout.alive[live.followed : end].copy()
         with self._read() as reading:
-            rows, vectors = reading.vectors(ids, self._bundle_id, self.dimension)
+            rows, vectors = reading.vectors(some[alive], self._bundle_id, self.dimension)
         live.collections.put(live.name, rows, vectors)
-        return replace(live, followed=end, rows=live.rows + len(rows))
+        return replace(live, held=np.concatenate([live.held, np.isin(some, rows)]))

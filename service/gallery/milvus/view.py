@@ -20,13 +20,22 @@ _DEEPER = 4  # times as many candidates, where some could have been missed
 
 @dataclass(frozen=True)
 class Live:
-    """A collection that has every row of the first `followed` positions that was alive when it was put there."""
+    """A collection that has every row of the first positions that was alive when it was put there."""
 
     collections: Collections
     name: str
-    followed: int
-    rows: int  # that were put there
+    held: NDArray[np.bool_]  # (followed,) whether the row at that position was put there
     removals: int  # that were known of when it was begun
+
+    @property
+    def followed(self) -> int:
+        """How many positions it knows."""
+        return len(self.held)
+
+    @property
+    def rows(self) -> int:
+        """How many rows were put there."""
+        return int(np.count_nonzero(self.held))
 
 
 class MilvusView(View):
@@ -92,8 +101,8 @@ class MilvusView(View):
     def _from_milvus(
         self, live: Live, followed: int, queries: NDArray[np.float32], top_k: int, living: NDArray[np.bool_]
     ) -> list[Candidates]:
-        here, ids = living[:followed], self.layout.ids[:followed]
-        wanted = expression(ids[here], ids[~here])
+        held, here, ids = live.held[:followed], living[:followed], self.layout.ids[:followed]
+        wanted = expression(ids[held & here], ids[held & ~here])
         depth = min(2 * top_k + 8, MOST_RESULTS)
         found: list[Candidates] = []
         left = np.arange(len(queries))

@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import redis
-from redis.backoff import ExponentialBackoff
+from redis.backoff import NoBackoff
 from redis.cluster import RedisCluster
 from redis.exceptions import ClusterDownError, MovedError, RedisClusterException, TryAgainError
 from redis.retry import Retry
@@ -20,10 +20,11 @@ from service.gallery.redis.errors import AwayError, LostError
 from service.gallery.sqlite.schema import RECORDS_VERSION
 
 T = TypeVar("T")
-ENTRIES_KEPT = 10_000  # of the log: a service that is further behind loads everything anew
+ENTRIES_KEPT = 10_000  # of the log: a service that is further behind loads everything anew,
+_MOST_ENTRIES = 200_000  # but one that does so just now needs those since it began
 _ENTRIES_AT_ONCE = 500
 _ROWS_AT_ONCE = 1_000
-_CONNECT_S, _ANSWER_S, _TRIES = 2.0, 10.0, 3
+_CONNECT_S, _ANSWER_S = 2.0, 3.0
 _AWAY = (
     *(redis.ConnectionError, redis.TimeoutError),
     *(RedisClusterException, ClusterDownError, MovedError, TryAgainError),
@@ -61,23 +62,39 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Place:
+    """How far a copy is: after how many commits, and the request that made the last of them (empty: not known)."""
+
+    version: int = 0
+    request: str = ""
+
+
+@dataclass(frozen=True)
 class Head:
-    """Where a gallery is: which store, how many commits, from which on the log tells, and the entries asked for."""
+    """Where a gallery is: which store, how many commits, from which on the log tells.
+
+    `request` made the version that was asked about (empty: not known), `entries` are those after it.
+    """
 
     store_id: str
     version: int
     floor: int
+    request: str
     entries: list[Entry]
 
 
+Said = Literal["kept", "behind", "wait"]  # of a commit: it is, others were first, or it is another's turn
+
+
 class Link:
-    """One service's connection to its gallery. Safe from any thread.
+    """One service's connection to its gallery. Safe from any thread. `lease_s` is how long a service counts as heard.
 
     Raises AwayError where Redis does not answer, StoreError where it refuses.
     """
 
-    def __init__(self, address: RedisAddress) -> None:
+    def __init__(self, address: RedisAddress, lease_s: float = 5.0) -> None:
         self._address = address
+        self._lease_s = lease_s
         self._client = _client(address)
         names = ("BEGIN", "COMMIT", "NEWS", "BEAT", "SLOWEST", "HEARD", "FORGET", "TAKE")
         self._scripts = {name: self._client.register_script(getattr(scripts, name)) for name in names}
@@ -106,32 +123,41 @@ class Link:
         keys, records = self._records(changes, [self._key("head")])
         self._script("BEGIN", keys, [store_id, RECORDS_VERSION, *records])
 
-    def commit(self, store_id: str, version: int, request: str, changes: Changes) -> bool:
-        """Write what belongs after `version`; False, and nothing is written, where others were first.
+    def commit(self, store_id: str, place: Place, request: str, changes: Changes) -> Said:
+        """Write what belongs after `place`, or nothing.
 
         The same `request` again is kept once. Raises LostError where Redis is not where it was.
         """
-        keys = [self._key(name) for name in ("head", "log", "requests")]
+        keys = [self._key(name) for name in ("head", "log", "requests", "turn", "services")]
         keys, records = self._records(changes, keys)
-        said = self._script("COMMIT", keys, [store_id, version, request, changes.entry, ENTRIES_KEPT, *records])
-        if said == b"lost":
-            raise _lost(version)
-        return bool(said == b"kept")
+        limits = [ENTRIES_KEPT, _MOST_ENTRIES, self._lease_s + 1]
+        values = [store_id, place.version, place.request, request, changes.entry, *limits, *records]
+        said = self._script("COMMIT", keys, values).decode()
+        if said == "lost":
+            raise _lost(place)
+        outcome: Said = said
+        return outcome
 
-    def head(self, version: int = 0) -> Head | None:
-        """Where the gallery is, and some entries after `version`; None: there is none. Raises HomeError, LostError."""
-        keys = [self._key(name) for name in ("head", "log")]
-        found = self._script("NEWS", keys, [version, _ENTRIES_AT_ONCE])
+    def take_turn(self, request: str, for_s: float) -> None:
+        """Let no other request be kept until this one is, or the time is over; unless another has its turn."""
+        self._ask(lambda: self._client.set(self._key("turn"), request, nx=True, px=round(1000 * for_s)))
+
+    def head(self, place: Place = Place()) -> Head | None:
+        """Where the gallery is, and some entries after `place`; None: there is none. Raises HomeError, LostError."""
+        keys = [self._key(name) for name in ("head", "log", "requests")]
+        found = self._script("NEWS", keys, [place.version, _ENTRIES_AT_ONCE])
         if not found:
             return None
-        store_id, newest, floor, schema, entries = found
+        store_id, newest, floor, schema, made_by, entries = found
         if int(schema) != RECORDS_VERSION:
             raise HomeError(
                 f"the gallery in Redis is of another version: expected schema {RECORDS_VERSION}, got {int(schema)}"
             )
-        if int(newest) < version:
-            raise _lost(version)
-        return Head(store_id.decode(), int(newest), int(floor), [Entry(**json.loads(entry)) for entry in entries])
+        request = made_by.decode()
+        if int(newest) < place.version or (request and place.request and request != place.request):
+            raise _lost(place)
+        told = [Entry(**json.loads(entry)) for entry in entries]
+        return Head(store_id.decode(), int(newest), int(floor), request, told)
 
     def rows(self, table: str, keys: Sequence[str]) -> list[bytes | None]:
         """Rows of a table as they are now."""
@@ -159,23 +185,23 @@ class Link:
         """Say that this service is there, and how far it followed. Raises LostError."""
         keys = [self._key(name) for name in ("head", "services")]
         if self._script("BEAT", keys, [store_id, home_id, version]) == b"lost":
-            raise _lost(version)
+            raise _lost(Place(version))
 
     def leave(self, home_id: str) -> None:
         """Say that this service is gone: nobody waits for it any more."""
         self._ask(lambda: self._client.hdel(self._key("services"), home_id))
 
-    def heard(self, within_s: float) -> frozenset[str]:
-        """The homes of the services that were heard of within that time."""
-        return frozenset(home.decode() for home in self._script("HEARD", [self._key("services")], [within_s]))
+    def heard(self) -> frozenset[str]:
+        """The homes of the services that were heard of just now."""
+        return frozenset(home.decode() for home in self._script("HEARD", [self._key("services")], [self._lease_s]))
 
     def take(self, key_id: str, per_minute: int) -> float:
         """Count a request of that key, of whichever service: 0, or how many seconds it comes too early."""
         return float(self._script("TAKE", [self._key(f"limit:{key_id}")], [per_minute]))
 
-    def slowest(self, within_s: float) -> int:
-        """The lowest version that any service that was heard of within that time has followed to."""
-        return int(self._script("SLOWEST", [self._key("services")], [within_s]))
+    def slowest(self) -> int:
+        """The lowest version that any service that was heard of has followed to; -1: none was."""
+        return int(self._script("SLOWEST", [self._key("services")], [self._lease_s + 1]))
 
     def forget(self, version: int) -> None:
         """Take the entries of commits up to `version` out of the log."""
@@ -189,9 +215,9 @@ class Link:
         """Have the snapshot written anew: one of before would hold what is gone."""
         self._ask(lambda: self._client.bgsave(schedule=False, **self._node))
 
-    def persistence(self) -> dict[str, Any]:
-        """What Redis says of its files."""
-        found: dict[str, Any] = self._ask(lambda: self._client.info("persistence", **self._node))
+    def server(self) -> dict[str, Any]:
+        """What Redis says of itself: among it its `run_id`, another one at each start, and the state of its files."""
+        found: dict[str, Any] = self._ask(lambda: self._client.info(**self._node))
         return found
 
     @property
@@ -241,7 +267,8 @@ class Link:
 
 def _client(address: RedisAddress) -> "redis.Redis | RedisCluster":
     timeouts = {"socket_connect_timeout": _CONNECT_S, "socket_timeout": _ANSWER_S}
-    retry = Retry(ExponentialBackoff(cap=0.5, base=0.01), _TRIES)
+    # A connection may have been closed since it was used last. All other patience is the caller's.
+    retry = Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,))
     if not address.cluster:
         return redis.Redis.from_url(address.url, retry=retry, **timeouts)
     try:
@@ -263,10 +290,10 @@ def patiently(call: Callable[[], T], patience_s: float) -> T:
         pause_s = min(2 * pause_s, 0.5)
 
 
-def _lost(version: int) -> LostError:
+def _lost(place: Place) -> LostError:
     return LostError(
-        f"expected the gallery in Redis at version {version} or later, got an earlier one, another one or none: it was"
-        " flushed, replaced or restored; restore its files, then start this service again"
+        f"expected the gallery in Redis to go on from version {place.version}, got an earlier one, another one or none:"
+        " it was flushed, replaced or restored; restore its files, then start this service again"
     )
 
 

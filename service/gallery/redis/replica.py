@@ -13,7 +13,7 @@ import numpy as np
 
 from service.gallery.errors import HomeError
 from service.gallery.redis.errors import LostError
-from service.gallery.redis.link import Changes, Entry, Head, Link
+from service.gallery.redis.link import Changes, Entry, Head, Link, Place
 from service.gallery.redis.rows import SEQUENCE, Table, decode, encode, tables_of
 from service.gallery.sqlite.schema import connect, open_file
 from service.gallery.store import News
@@ -27,6 +27,8 @@ CREATE TEMP TRIGGER crops_go AFTER DELETE ON main.sightings BEGIN
   INSERT OR IGNORE INTO touched_crops VALUES (OLD.image_sha256); END;
 """
 _CACHE_KB = 65_536  # at most; rows come in no order, and their indexes must not go to the file and back for each
+_STEPS = 10_000  # of SQLite, between two looks at the time
+_SCRUB_DUE = ("counters", json.dumps(["scrub_due"]))
 _EVENTS = {"INSERT": ("NEW",), "UPDATE": ("OLD", "NEW"), "DELETE": ("OLD",)}
 
 
@@ -44,22 +46,37 @@ class _Followed:
 class Replica:
     """Tables that follow those in Redis, all of them or `only` some. One thread writes; `readers` read beside it.
 
-    `writer` runs the store's own transactions, and notes which rows they touch. What others wrote is taken over by a
-    connection of its own, without the triggers of the schema: what those did to other rows comes from Redis as well.
+    `writer` runs the store's own transactions, and notes which rows they touch. What others wrote is taken over by
+    `taker`, without the triggers of the schema: what those did to other rows comes from Redis as well. `breathe` is
+    called often while either is at work for long, and may not raise.
     """
 
     def __init__(
-        self, link: Link, folder: Path | None = None, *, only: Iterable[str] | None = None, readers: int = 0
+        self,
+        link: Link,
+        folder: Path | None = None,
+        *,
+        only: Iterable[str] | None = None,
+        readers: int = 0,
+        breathe: Callable[[], None] = lambda: None,
     ) -> None:
         self._link = link
+        self._breathe = breathe
         self._opened = ExitStack()
-        self.writer, self._taker, *self.readers = self._connections(folder, 2 + readers)
+        self.writer, self.taker, *self.readers = self._connections(folder, 2 + readers)
         tables = tables_of(self.writer)
         self._tables = tables if only is None else {name: tables[name] for name in only}
         self._sequences: dict[str, int] = {}
-        _capture(self.writer, self._taker, tables.values())
-        self.version = 0
+        _capture(self.writer, self.taker, tables.values())
+        for connection in (self.writer, self.taker):
+            connection.set_progress_handler(breathe, _STEPS)
+        self.place = Place()
         self.store_id = ""
+
+    @property
+    def version(self) -> int:
+        """After how many commits of the gallery this is."""
+        return self.place.version
 
     def close(self) -> None:
         """Let go of the files; the kernel removes them."""
@@ -86,7 +103,7 @@ class Replica:
         """Commit what was written since :meth:`begin` to rows that nobody else writes, whatever others wrote."""
         changes, request = self.changes(lambda _: None), os.urandom(16).hex()
         self.writer.execute("COMMIT")
-        while not self._link.commit(self.store_id, self.version, request, changes):
+        while self._link.commit(self.store_id, self.place, request, changes) != "kept":
             self.follow()
 
     def begin(self) -> None:
@@ -96,7 +113,7 @@ class Replica:
         self.writer.execute("DELETE FROM touched_crops")
         self._sequences = dict(self.writer.execute("SELECT name, seq FROM sqlite_sequence"))
 
-    def changes(self, kept: Callable[[str], bytes | None], *, erases: bool = False) -> Changes:
+    def changes(self, kept: Callable[[str], bytes | None]) -> Changes:
         """What the transaction that is open on `writer` has touched; `kept` gives the crops that came with it."""
         touched = self.writer.execute("SELECT name, key FROM touched ORDER BY name, key").fetchall()
         rows = {(name, key): self._row(name, key) for name, key in touched}
@@ -109,44 +126,45 @@ class Replica:
                 crops[sha256] = None
             elif (jpeg := kept(sha256)) is not None:
                 crops[sha256] = jpeg
-        return Changes(rows, crops, erases)
+        return Changes(rows, crops, erases=rows.get(_SCRUB_DUE) == encode(("scrub_due", 1)))
 
     def follow(self) -> News | None:
         """Take over what others wrote, all of it or nothing; None where nobody did. Raises LostError, StoreError."""
-        head = self._head(self.version)
+        head = self._head(self.place)
         if head.version == self.version:
             return None
         done = _Followed(self.version)
-        self._taker.execute("BEGIN IMMEDIATE")
+        self.taker.execute("BEGIN IMMEDIATE")
         try:
             while head.version != done.version:
                 if head.floor > done.version or not done.version:
                     self._load(head.version, done)
                 else:
                     self._take(head.entries, done)
-                head = self._head(done.version)
-            self._taker.execute("COMMIT")
+                head = self._head(Place(done.version))
+            self.taker.execute("COMMIT")
         except BaseException:
-            self._taker.execute("ROLLBACK")
+            self.taker.execute("ROLLBACK")
             raise
-        self.version = done.version
+        self.place = Place(done.version, head.request)
         removed, embedded = (np.array(sorted(rows), np.int64) for rows in (done.removed, done.embedded))
         return News(removed, embedded, everything=done.everything, erases=done.erases)
 
-    def _head(self, version: int) -> Head:
-        head = self._link.head(version)
+    def _head(self, place: Place) -> Head:
+        head = self._link.head(place)
         if head is None or head.store_id != self.store_id:
             raise LostError(f"expected the gallery {self.store_id} in Redis, got another or none: it was flushed")
         return head
 
     def _load(self, version: int, done: _Followed) -> None:
         """All rows that are in Redis in place of those here; what changes meanwhile is in the log after `version`."""
+        self._breathe()  # the log is kept for those who were heard of
         before = self._rows_of_sightings()
         for table in self._tables.values():
-            self._taker.execute(f"DELETE FROM {table.name}")  # noqa: S608 (names of our own)
+            self.taker.execute(f"DELETE FROM {table.name}")  # noqa: S608 (names of our own)
         for table in self._tables.values():
             for some in self._link.all_rows(table.name):
-                table.put(self._taker, [decode(row) for row in some])
+                table.put(self.taker, [decode(row) for row in some])
         done.version, done.everything = version, True
         done.removed |= before - self._rows_of_sightings()
 
@@ -165,15 +183,15 @@ class Replica:
     def _take_rows(self, table: Table, keys: list[str], done: _Followed) -> None:
         found = dict(zip(keys, self._link.rows(table.name, keys), strict=True))
         gone = [key for key, row in found.items() if row is None]
-        table.drop(self._taker, gone)
-        table.put(self._taker, [decode(row) for row in found.values() if row is not None])
+        table.drop(self.taker, gone)
+        table.put(self.taker, [decode(row) for row in found.values() if row is not None])
         if table.name == "sightings":
             done.removed |= {json.loads(key)[0] for key in gone}
         elif table.name == "vectors":
             done.embedded |= {json.loads(key)[1] for key in keys} - {json.loads(key)[1] for key in gone}
 
     def _rows_of_sightings(self) -> set[int]:
-        return {row for (row,) in self._taker.execute("SELECT row FROM sightings")}
+        return {row for (row,) in self.taker.execute("SELECT row FROM sightings")}
 
     def _row(self, name: str, key: str) -> bytes | None:
         row = self._tables[name].find(self.writer, key)

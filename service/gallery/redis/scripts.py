@@ -2,8 +2,8 @@
 TAKE, which then counts twice.
 
 The head of a gallery is a hash: `store` (its id), `version` (how many commits there were), `floor` (the version before
-the first entry of the log), `schema`. The log says of each commit what it touched; `requests` who made
-the last 1 000.
+the first entry of the log), `schema`. The log says of each commit what it touched; `requests` which request made each
+of the last versions.
 """
 
 # ARGV from `first` on: four for each record: set | del | keep | drop, the number of a key, field, value.
@@ -27,25 +27,56 @@ apply(3)
 return ARGV[1]
 """
 
-# KEYS: head, log, requests, and what is written. ARGV: store, version, request, entry ('': nothing is), how many
-# entries to keep, records.
-COMMIT = f"""{_APPLY}
-local head = redis.call('HMGET', KEYS[1], 'store', 'version')
+# Which request made a version, of the last that `requests` names; false: none of them.
+_MADE = """
+local function made(requests, newest, version)
+  local place = version - newest + redis.call('LLEN', requests) - 1
+  return place >= 0 and redis.call('LINDEX', requests, place)
+end
+"""
+
+# The lowest version of the services that were heard of within so many seconds; -1: none was.
+_SLOWEST = """
+local function slowest(services, within)
+  local now, lowest = tonumber(redis.call('TIME')[1]), -1
+  local all = redis.call('HGETALL', services)
+  for i = 2, #all, 2 do
+    local version, at = string.match(all[i], '(%d+) (%d+)')
+    if now - tonumber(at) <= within and (lowest < 0 or tonumber(version) < lowest) then lowest = tonumber(version) end
+  end
+  return lowest
+end
+"""
+
+# KEYS: head, log, requests, turn, services, and what is written. ARGV: store, version, the request that made it ('':
+# not known), request, entry ('': nothing is), how many entries to keep, how many at most while a service that was heard
+# of within so many seconds has yet to follow them, records. `turn` holds the one request that may be kept for a while.
+COMMIT = f"""{_APPLY}{_MADE}{_SLOWEST}
+local head = redis.call('HMGET', KEYS[1], 'store', 'version', 'floor')
 if head[1] ~= ARGV[1] then return 'lost' end
 local version, mine = tonumber(head[2]), tonumber(ARGV[2])
 if version < mine then return 'lost' end
+local before = made(KEYS[3], version, mine)
+if before and ARGV[3] ~= '' and before ~= ARGV[3] then return 'lost' end
 if version > mine then
-  local place = mine - version + redis.call('LLEN', KEYS[3])
-  if place >= 0 and redis.call('LINDEX', KEYS[3], place) == ARGV[3] then return 'kept' end
+  if made(KEYS[3], version, mine + 1) == ARGV[4] then return 'kept' end
   return 'behind'
 end
-if ARGV[4] == '' then return 'kept' end
-apply(6)
-redis.call('RPUSH', KEYS[2], ARGV[4])
-redis.call('RPUSH', KEYS[3], ARGV[3])
-redis.call('LTRIM', KEYS[3], -1000, -1)
+if ARGV[5] == '' then return 'kept' end
+local turn = redis.call('GET', KEYS[4])
+if turn == ARGV[4] then redis.call('DEL', KEYS[4]) elseif turn then return 'wait' end
+apply(9)
+redis.call('RPUSH', KEYS[2], ARGV[5])
+redis.call('RPUSH', KEYS[3], ARGV[4])
+redis.call('LTRIM', KEYS[3], -ARGV[6], -1)
 redis.call('HINCRBY', KEYS[1], 'version', 1)
-local over = redis.call('LLEN', KEYS[2]) - tonumber(ARGV[5])
+local length = redis.call('LLEN', KEYS[2])
+local over = length - tonumber(ARGV[6])
+if over > 0 then
+  local needed = slowest(KEYS[5], tonumber(ARGV[8]))
+  if needed >= 0 then over = math.min(over, needed - tonumber(head[3])) end
+  over = math.max(over, length - tonumber(ARGV[7]))
+end
 if over > 0 then
   redis.call('LTRIM', KEYS[2], over, -1)
   redis.call('HINCRBY', KEYS[1], 'floor', over)
@@ -53,14 +84,15 @@ end
 return 'kept'
 """
 
-# KEYS: head, log. ARGV: version, at most how many entries after it.
-NEWS = """
+# KEYS: head, log, requests. ARGV: version, at most how many entries after it.
+NEWS = f"""{_MADE}
 local head = redis.call('HMGET', KEYS[1], 'store', 'version', 'floor', 'schema')
-if not head[1] then return {} end
-local first = tonumber(ARGV[1]) - tonumber(head[3])
-local entries = {}
+if not head[1] then return {{}} end
+local newest, mine = tonumber(head[2]), tonumber(ARGV[1])
+local first = mine - tonumber(head[3])
+local entries = {{}}
 if first >= 0 then entries = redis.call('LRANGE', KEYS[2], first, first + tonumber(ARGV[2]) - 1) end
-return {head[1], head[2], head[3], head[4], entries}
+return {{head[1], head[2], head[3], head[4], made(KEYS[3], newest, mine) or '', entries}}
 """
 
 # KEYS: head, services. ARGV: store, home id, version. A service that was silent for a day is forgotten.
@@ -76,16 +108,8 @@ return 'kept'
 """
 
 # KEYS: services. ARGV: of how many seconds. The lowest version of those that were heard of since.
-SLOWEST = """
-local now, slowest = tonumber(redis.call('TIME')[1]), -1
-local all = redis.call('HGETALL', KEYS[1])
-for i = 2, #all, 2 do
-  local version, at = string.match(all[i], '(%d+) (%d+)')
-  if now - tonumber(at) <= tonumber(ARGV[1]) and (slowest < 0 or tonumber(version) < slowest) then
-    slowest = tonumber(version)
-  end
-end
-return slowest
+SLOWEST = f"""{_SLOWEST}
+return slowest(KEYS[1], tonumber(ARGV[1]))
 """
 
 # KEYS: services. ARGV: of how many seconds. The home ids of those that were heard of since.

@@ -1,23 +1,27 @@
 """The Redis store: what one service writes, all services over the same gallery have."""
 
 import logging
+import math
 import os
 import sqlite3
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from reid.errors import ReidError
+from service.gallery.cleanup import Beside, Cleanup
 from service.gallery.errors import DamageError, StoreError
 from service.gallery.home import kept_text
 from service.gallery.redis.address import RedisAddress
 from service.gallery.redis.crops import RedisCrops
 from service.gallery.redis.erasures import RedisErasures
 from service.gallery.redis.errors import AwayError, LostError
-from service.gallery.redis.link import Changes, Link, patiently
+from service.gallery.redis.link import Changes, Link, Place, Said, patiently
 from service.gallery.redis.replica import Replica
 from service.gallery.sqlite.reading import Reading
+from service.gallery.sqlite.scrub import keep_scratch_in
 from service.gallery.store import News, Operation, Store, nothing, refused
 
 _LOG = logging.getLogger(__name__)
@@ -25,6 +29,11 @@ LAG_S = 0.05  # how often a service looks for what others wrote
 LEASE_S = 5.0  # a service that did not hear from Redis for so long answers nothing
 _BEAT_S = 1.0
 _PATIENCE_S = 5.0  # with a Redis that does not answer a write
+_WRITER_S = 10.0  # how long a reader waits for a writer that has yet to follow
+_LOSSES = 3  # after so many a transaction that others were faster than is given a turn of its own
+_TURN_PAUSE_S = 0.01  # of those whose turn it is not
+_GONE_S = 60.0  # an erasure that nobody finished for so long is anybody's
+_CLEANUP_SHARE = 4  # times what cleaning up took, until it is done again
 _READERS = 48  # more than there are threads that read
 
 
@@ -42,38 +51,34 @@ class RedisStore(Store):
         self,
         address: RedisAddress,
         home: Path,
-        retire: Callable[[Reading], tuple[str, ...]],
+        beside: Beside,
         follow: Callable[[Reading, News], None],
     ) -> None:
         self.home_id = kept_text(home / "home-id", os.urandom(16).hex())
+        keep_scratch_in(home)
         self._news = follow
-        self._retire = retire
-        self._files_at: int | None = None  # the version that the files beside the copy followed to, where they lag
         self._lost = ""
-        self._away = self._unheard = False
-        self._next_look_s = self._contact_s = 0.0
+        self._away = False
+        self._next_look_s = self._next_cleanup_s = 0.0
+        self._contact_s = self._said_s = -math.inf  # when it followed all others last, and when it was heard last
+        self._said_gone = 0  # of how many erasures the others know that nothing is left here
+        self._erased: deque[tuple[int, int]] = deque()  # of the others: their number, and the version before
         with ExitStack() as opened:
-            self._link = Link(address)
+            self._link = Link(address, LEASE_S)
             opened.callback(self._link.close)
             self._durability = self._link.check()
-            self._replica = Replica(self._link, home, readers=_READERS)
+            self._replica = Replica(self._link, home, readers=_READERS, breathe=self._breathe)
             opened.callback(self._replica.close)
+            self._cleanup = Cleanup(self._replica.taker, beside)
             self._replica.open()
             self.crops = RedisCrops(self._link, home)
             self._beat()
-            found = self._replica.writer.execute("SELECT value FROM counters WHERE name = 'scrub_due'").fetchone()
-            due = found == (1,)
-            self._newest_erasure = self._replica.version
-            erasures = RedisErasures(
-                self._link,
-                self._replica,
-                retire,
-                self._commit,
-                lambda: self._newest_erasure,
-                lease_s=LEASE_S,
-                late=due,
+            due = self._is_erasure_due()
+            self._newest_erasure, self._newest_erasure_s = self._replica.version, time.monotonic()
+            self._scrubs = RedisErasures(
+                self._link, self._replica, self._cleanup, self._commit, lambda: self._newest_erasure, late=due
             )
-            super().__init__(self._replica.writer, erasures, erasure_due=due)
+            super().__init__(self._replica.writer, self._scrubs, erasure_due=due)
             for reader in self._replica.readers:
                 self._idle.put(reader)
             self._opened = opened.pop_all()
@@ -96,7 +101,7 @@ class RedisStore(Store):
 
     def heard(self) -> frozenset[str]:
         """As :meth:`Store.heard`."""
-        return self._link.heard(LEASE_S)
+        return self._link.heard()
 
     def look_soon(self) -> None:
         """Follow what others wrote without waiting for the next look."""
@@ -121,7 +126,10 @@ class RedisStore(Store):
         if silent_s > LEASE_S:
             if self._away:
                 raise StoreError(f"expected a Redis that answers, got no word of it for {silent_s:.0f} s")
-            self.write(nothing)  # the writer was busy, and looks after this
+            try:  # the writer was busy, and looks after this
+                self.submit(nothing).result(_WRITER_S)
+            except TimeoutError as error:
+                raise StoreError(f"expected a copy of what Redis holds, got one {silent_s:.0f} s behind") from error
 
     def _due_in_s(self) -> float | None:
         erasure_s = super()._due_in_s()
@@ -135,8 +143,8 @@ class RedisStore(Store):
             if self._away:
                 self._durability = self._link.check()
             self._follow_others()
-            self._follow_with_files()
-            if self._unheard or time.monotonic() - self._contact_s >= _BEAT_S:
+            self._clean_up()
+            if self._cleanup.gone > self._said_gone or time.monotonic() - self._contact_s >= _BEAT_S:
                 self._beat()
             self._away = False
         except LostError as error:
@@ -147,19 +155,54 @@ class RedisStore(Store):
         self._next_look_s = time.monotonic() + LAG_S
 
     def _beat(self) -> None:
+        """Be heard, once all others were followed."""
         now_s = time.monotonic()
-        followed = self._replica.version if self._files_at is None else self._files_at
-        self._link.beat(self._replica.store_id, self.home_id, followed)
-        self._contact_s, self._unheard = now_s, False
+        self._say()
+        self._contact_s = now_s
+
+    def _say(self) -> None:
+        """Be heard: what others erased is asked of this service no longer up to that version."""
+        gone, now_s = self._cleanup.gone, time.monotonic()
+        while self._erased and self._erased[0][0] <= gone:
+            self._erased.popleft()
+        self._link.beat(
+            self._replica.store_id, self.home_id, self._erased[0][1] if self._erased else self._replica.version
+        )
+        self._said_gone, self._said_s = gone, now_s
+
+    def _breathe(self) -> None:
+        """While something takes long: others do not take this service for gone, and keep the log for it."""
+        if time.monotonic() - self._said_s < _BEAT_S or not self._replica.store_id:
+            return
+        try:
+            self._say()
+        except ReidError as error:
+            self._said_s = time.monotonic()
+            _LOG.debug("not heard of: %s", error)
 
     def _lose(self, error: ReidError) -> None:
         _LOG.critical("nothing is answered any more: %s", error)
         self._lost = str(error)
 
-    def _follow_with_files(self) -> None:
-        """Try again what an erasure by another service left to do here: until then its receipt waits for this one."""
-        if self._files_at is not None and not self._retire(Reading(self._connection)):
-            self._files_at, self._unheard = None, True
+    def _clean_up(self) -> None:
+        """What was erased goes from what this service keeps; and what nobody cares for any more is finished."""
+        started_s = time.monotonic()
+        if self._cleanup.gone < self._cleanup.noted and started_s >= self._next_cleanup_s:
+            self._cleanup.work()
+            ended_s = time.monotonic()
+            self._next_cleanup_s = ended_s + _CLEANUP_SHARE * (ended_s - started_s)
+        is_old = started_s - self._newest_erasure_s >= _GONE_S
+        if is_old and self._scrubs.is_idle and self._is_erasure_due():
+            _LOG.warning("an erasure that another service did not finish is taken up")
+            self._scrubs.take_up()
+
+    def _is_erasure_due(self) -> bool:
+        found = self._replica.writer.execute("SELECT value FROM counters WHERE name = 'scrub_due'").fetchone()
+        return bool(found == (1,))
+
+    def _note_erasure(self, before: int) -> None:
+        self._erased.append((self._cleanup.note(), before))
+        self._newest_erasure, self._newest_erasure_s = self._replica.version, time.monotonic()
 
     def _follow_others(self) -> None:
         before = self._replica.version
@@ -167,8 +210,7 @@ class RedisStore(Store):
         if news is None:
             return
         if news.erases or news.everything:
-            self._newest_erasure = self._replica.version
-            self._files_at = before if self._files_at is None else self._files_at
+            self._note_erasure(before)
         try:
             self._news(Reading(self._connection), news)
         except ReidError as error:  # what is searched is not what is kept
@@ -176,10 +218,8 @@ class RedisStore(Store):
             raise
 
     def _commit(self, group: list[Operation]) -> None:
-        request = os.urandom(16).hex()
         try:
-            while not self._committed(group, request):
-                self._follow_others()
+            self._keep(group, os.urandom(16).hex())
         except (sqlite3.Error, ReidError) as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
@@ -190,34 +230,48 @@ class RedisStore(Store):
         for item in group:
             self._follow(item)
 
-    def _committed(self, group: list[Operation], request: str) -> bool:
-        """Run them and have Redis keep what they write; False, and nothing happened, where others were first."""
+    def _keep(self, group: list[Operation], request: str) -> None:
+        """Run them, again and again where others were first, until Redis keeps what they write."""
+        losses, began_s = 0, time.monotonic()
+        while (said := self._said_of(group, request)) != "kept":
+            losses += 1
+            if said == "wait":
+                time.sleep(_TURN_PAUSE_S)
+            elif losses >= _LOSSES:
+                self._link.take_turn(request, 1 + 2 * (time.monotonic() - began_s))
+            began_s = time.monotonic()
+            self._follow_others()
+            self._breathe()
+
+    def _said_of(self, group: list[Operation], request: str) -> Said:
+        """Run them once; what Redis says of what they write, of which nothing is left here unless it is kept."""
         if self._lost:
             raise DamageError(self._lost)
         self._replica.begin()
         for item in group:
             item.error = None
             self._run(item)
-        erases = any(item.erases and item.error is None for item in group)
-        changes = self._replica.changes(self.crops.held, erases=erases)
-        if not self._is_kept(request, changes):
+        changes = self._replica.changes(self.crops.held)
+        said = self._sent(request, changes)
+        if said != "kept":
             self._connection.execute("ROLLBACK")
-            return False
+            return said
         try:
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             raise StoreError(f"what was written is kept, but this service cannot follow: {error}") from error
-        self._replica.version += bool(changes.entry)
-        if erases:
-            self._newest_erasure = self._replica.version
-            self._unheard = True
-        return True
+        before = self._replica.version
+        if changes.entry:
+            self._replica.place = Place(before + 1, request)
+        if changes.erases:
+            self._note_erasure(before)
+        return said
 
-    def _is_kept(self, request: str, changes: Changes) -> bool:
+    def _sent(self, request: str, changes: Changes) -> Said:
         replica = self._replica
 
-        def keep() -> bool:
-            return self._link.commit(replica.store_id, replica.version, request, changes)
+        def keep() -> Said:
+            return self._link.commit(replica.store_id, replica.place, request, changes)
 
         try:
             return patiently(keep, 0.0 if self._away else _PATIENCE_S)

@@ -1,31 +1,29 @@
 """The SQLite store: one file on the disk of one machine."""
 
-import os
 import queue
 import sqlite3
-from collections.abc import Callable
 from pathlib import Path
 
+from service.gallery.cleanup import Beside, Cleanup
 from service.gallery.errors import HomeError
 from service.gallery.sqlite.erasures import SqliteErasures
-from service.gallery.sqlite.reading import Reading
 from service.gallery.sqlite.schema import check_integrity, connect, open_file
+from service.gallery.sqlite.scrub import keep_scratch_in
 from service.gallery.store import Operation, Store, refused
 
 
 class SqliteStore(Store):
     """Records and vectors in one SQLite file. Raises HomeError for a file that is damaged or of a later version.
 
-    Once a write has returned, it survives a power cut. `retire` is called on the writer thread, between transactions,
-    after an erasure: it removes crops that nothing needs any more and keeps hashes of what went, and says what is left
-    to do.
+    Once a write has returned, it survives a power cut. What is `beside` follows an erasure on the writer thread,
+    between transactions.
     """
 
     durability = "a power cut"
 
-    def __init__(self, path: Path, retire: Callable[[Reading], tuple[str, ...]]) -> None:
+    def __init__(self, path: Path, beside: Beside) -> None:
         self._path = path
-        os.environ["SQLITE_TMPDIR"] = str(path.parent.absolute())  # read whenever SQLite opens a file without a name
+        keep_scratch_in(path.parent)
         connection = open_file(path)
         try:
             check_integrity(connection, path)
@@ -36,7 +34,8 @@ class SqliteStore(Store):
         except HomeError:
             connection.close()
             raise
-        super().__init__(connection, SqliteErasures(connection, retire, late=due), erasure_due=due)
+        erasures = SqliteErasures(connection, Cleanup(connection, beside), late=due)
+        super().__init__(connection, erasures, erasure_due=due)
 
     def _reader(self) -> sqlite3.Connection:
         try:

@@ -148,6 +148,72 @@ def test_what_was_erased_is_in_no_file_of_the_index(opened, tmp_path):
 
 
 @pytest.mark.usefixtures("_all_in_milvus")
+def test_an_erasure_does_not_wait_for_those_that_come_after_it(opened, monkeypatch):
+    """Where something is removed whenever a collection is made, each is forgotten all the same."""
+    gallery = opened()
+    enrol(gallery, "abc", "ada")
+    enrol(gallery, "0123456789" * 9)
+    wait_until_followed(gallery)
+    index, make, rows = gallery._active.index, Collections.make, iter(range(4, 90))
+
+    def make_and_remove(self, collection, dimension):
+        make(self, collection, dimension)
+        index.remove(np.array([next(rows)]))
+
+    monkeypatch.setattr(Collections, "make", make_and_remove)
+    erased = gallery.erase_person(EVERYONE, "ada")
+    assert erased.pending == ()
+    assert erased.value.completed_at is not None
+    assert not index.is_followed
+    monkeypatch.undo()
+
+
+@pytest.mark.usefixtures("_all_in_milvus")
+def test_new_rows_do_not_wait_for_another_collection_to_be_filled(opened, monkeypatch):
+    """Not even for one that is never full."""
+    monkeypatch.setattr("service.gallery.erasures.PATIENCE_S", 0.0)
+    monkeypatch.setattr("service.gallery.milvus.index._PUT_AT_ONCE", 1)
+    gallery = opened()
+    enrol(gallery, "abc", "ada")
+    wait_until_followed(gallery)
+    index, put = gallery._active.index, Collections.put
+    before = index._live.name
+
+    def put_and_enrol(self, collection, rows, vectors):
+        put(self, collection, rows, vectors)
+        if collection != before:
+            enrol(gallery, "z")
+
+    monkeypatch.setattr(Collections, "put", put_and_enrol)
+    assert gallery.delete_sighting(EVERYONE, found(gallery, looking_like("a"))[0]).pending == ("index",)
+    (late,) = enrol(gallery, "late")[:1]
+    wait_until(lambda: index._next is not None)
+    assert late in found_at_last(gallery, "l")
+    assert index._live.name == before
+    monkeypatch.undo()
+    wait_until(lambda: gallery.pending == ())
+
+
+@pytest.mark.usefixtures("_all_in_milvus")
+def test_what_went_long_ago_is_named_in_no_search(opened, monkeypatch):
+    gallery = opened()
+    enrol(gallery, "abc", "ada")
+    enrol(gallery, "defg", "bob")
+    wait_until_followed(gallery)
+    gallery.erase_person(EVERYONE, "ada")
+    wait_until_followed(gallery)
+    search, expressions = Collections.search, []
+
+    def noted(self, collection, queries, depth, wanted):
+        expressions.append(wanted)
+        return search(self, collection, queries, depth, wanted)
+
+    monkeypatch.setattr(Collections, "search", noted)
+    assert len(found(gallery, looking_like("d"))) == 4
+    assert expressions == [""]
+
+
+@pytest.mark.usefixtures("_all_in_milvus")
 def test_another_bundle_has_another_collection_and_the_one_before_goes(opened):
     gallery = opened()
     enrol(gallery, "abc", "ada")

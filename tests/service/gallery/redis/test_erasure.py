@@ -1,14 +1,18 @@
 """Erased means gone: from Redis and its files, from every service over it, and from what those keep."""
 
 import time
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from service.gallery.errors import NotFoundError, StoreError
+from service.gallery.expiry import _delete_expired
 from service.gallery.records import Moment, Once, RetentionRule
 from service.gallery.sqlite import jobs
+from service.gallery.store import Operation, nothing
 from tests.service.gallery.conftest import EVERYONE, crop, fields, files, found, looking_like, wait_until
 
 NAME, TAG, NOTE = "Ursula-the-erased", "left-handed-violinist", "lives-by-the-canal"
@@ -25,7 +29,21 @@ def enrol_ursula(gallery):
 
 def traces(folder) -> set[str]:
     """Which of what was kept of Ursula is in any file."""
-    everything = b"".join(files(folder).values())
+    return traces_in(b"".join(files(folder).values()))
+
+
+def traces_in_copies() -> set[str]:
+    """The same of what services in this process keep in files that have no name any more."""
+    found = {}
+    for path in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # what was open to list them
+            if "replica.sqlite" in str(path.readlink()):
+                found[path.stat().st_ino] = path.read_bytes()
+    assert found
+    return traces_in(b"".join(found.values()))
+
+
+def traces_in(everything: bytes) -> set[str]:
     kept = {
         "name": NAME.encode(),
         "tag": TAG.encode(),
@@ -42,6 +60,7 @@ def test_every_byte_is_gone_from_both_files_of_redis_and_from_both_services(serv
     server.client.save()
     other.wait_for(one.change)
     assert traces(server.folder) == {"name", "tag", "note", "crop", "vector"}  # in the log and in the snapshot
+    assert traces_in_copies() == {"name", "tag", "note", "vector"}
     with one.reading(EVERYONE) as reading:
         rows = np.array([sighting.row], np.int64)
         assert len(reading.vectors(rows, one.bundle_id, one.dimension)[0]) == 1
@@ -50,7 +69,7 @@ def test_every_byte_is_gone_from_both_files_of_redis_and_from_both_services(serv
 
     assert written.pending == ()
     assert written.value.completed_at is not None
-    assert traces(tmp_path) == set()
+    assert traces(tmp_path) == traces_in_copies() == set()
     with pytest.raises(NotFoundError):
         other.crop(EVERYONE, sighting.sighting_id)
     assert sighting.sighting_id not in found(other, looking_like("u"))
@@ -128,6 +147,79 @@ def test_what_a_service_could_not_finish_the_next_start_does(server, replica, mo
     wait_until(lambda: traces(server.folder) == set())
 
 
+def test_what_a_service_that_is_gone_could_not_finish_another_does(server, replica, monkeypatch):
+    monkeypatch.setattr("service.gallery.erasures.PATIENCE_S", 0.0)
+    monkeypatch.setattr("service.gallery.redis.store._GONE_S", 0.1)
+    one, other = replica("one"), replica("other")
+    enrol_ursula(one)
+    one._store._link.rewrite_log = partial(refuse, "no memory to fork")
+    one._store._scrubs.take_up = lambda: None
+    receipt = one.erase_person(EVERYONE, NAME).value
+    assert receipt.completed_at is None
+    one.close()
+    other.wait_for(one.change)
+    wait_until(lambda: is_complete(other, receipt.receipt_id))
+    assert traces(server.folder) == set()
+
+
+def test_a_redis_that_is_started_again_writes_its_files_anew_all_the_same(server, replica):
+    """What it says of its files then is that nothing went wrong: nothing was tried yet."""
+    gallery = replica("one")
+    enrol_ursula(gallery)
+    rewrite_log, starts = gallery._store._link.rewrite_log, []
+
+    def started_again_instead() -> None:
+        if starts:
+            rewrite_log()
+        else:
+            starts.append(server.restart())
+
+    gallery._store._link.rewrite_log = started_again_instead
+    receipt = gallery.erase_person(EVERYONE, NAME).value
+    wait_until(lambda: is_complete(gallery, receipt.receipt_id))
+    assert starts
+    assert traces(server.folder) == set()
+
+
+def test_what_retention_took_while_an_erasure_was_finished_is_not_forgotten(server, replica, monkeypatch):
+    """The file that is written anew holds it still, and the service that took it is gone before it saw to that."""
+    monkeypatch.setattr("service.gallery.redis.store._GONE_S", 0.1)
+    one, other = replica("one"), replica("other")
+    enrol_ursula(one)
+    one.set_retention(EVERYONE, [RetentionRule(60)])
+    other.wait_for(one.change)
+    save, took = one._store._link.save, []
+
+    def taken_meanwhile() -> None:
+        if not took:
+            took.append(other._write(EVERYONE, "retention", partial(_delete_expired, now=Moment.now())).value)
+            other.close()
+            assert "crop" in traces(server.folder)
+        save()
+
+    one._store._link.save = taken_meanwhile
+    one.erase_person(EVERYONE, "bob")
+    assert took == [1]
+    wait_until(lambda: not traces(server.folder) & {"crop", "vector"})
+
+
+def test_an_erasure_does_not_wait_for_those_that_come_after_it(replica):
+    """Where one is always under way, each is complete some time all the same."""
+    gallery = replica("one")
+    for name in "abc":
+        gallery.enrol(EVERYONE, [crop(name)], fields(name))
+    save, later = gallery._store._link.save, []
+
+    def erased_meanwhile() -> None:
+        later.append(gallery._store._waiting.put(Operation(nothing, erases=True)))
+        save()
+
+    gallery._store._link.save = erased_meanwhile
+    assert [gallery.erase_person(EVERYONE, name).value.completed_at is None for name in "abc"] == [False] * 3
+    assert len(later) >= 3
+    gallery._store._link.save = save
+
+
 def test_retention_leaves_nothing_either(server, replica):
     gallery = replica("one")
     enrol_ursula(gallery)
@@ -135,6 +227,11 @@ def test_retention_leaves_nothing_either(server, replica):
     assert gallery.apply_retention(Moment.now()).value == 2
     assert "crop" not in traces(server.folder)
     assert "vector" not in traces(server.folder)
+
+
+def is_complete(gallery, receipt_id: str) -> bool:
+    with gallery.reading(EVERYONE) as reading:
+        return reading.receipt(receipt_id).completed_at is not None
 
 
 def refuse(reason: str) -> None:

@@ -1,5 +1,6 @@
 """Redis killed, slow, flushed, misused: nothing acknowledged is lost or there twice, and what is wrong is said."""
 
+import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -12,10 +13,11 @@ from service.gallery.filters import Filter
 from service.gallery.records import Once
 from service.gallery.redis.address import RedisAddress
 from service.gallery.redis.errors import AwayError
-from service.gallery.redis.link import Changes, Link
+from service.gallery.redis.link import Changes, Link, Place
 from service.settings import Settings
 from tests.redis_server import RedisServer
 from tests.service.gallery.conftest import (
+    DEADLINE_S,
     DIMENSIONS,
     EVERYONE,
     OTHER,
@@ -42,12 +44,13 @@ def test_a_commit_that_is_sent_twice_is_kept_once(server, replica):
     link = Link(server.address())
     head = link.head()
     change = Changes({("counters", '["change"]'): b'["change", 7]\n'})
-    assert link.commit(head.store_id, head.version, "a" * 32, change)
-    assert link.commit(head.store_id, head.version, "a" * 32, change)
+    place = Place(head.version, head.request)
+    assert link.commit(head.store_id, place, "a" * 32, change) == "kept"
+    assert link.commit(head.store_id, place, "a" * 32, change) == "kept"
     assert link.head().version == head.version + 1
-    assert not link.commit(head.store_id, head.version, "b" * 32, change)
+    assert link.commit(head.store_id, place, "b" * 32, change) == "behind"
     link.forget(head.version + 1)  # an erasure takes the log, not the knowledge of what was sent
-    assert link.commit(head.store_id, head.version, "a" * 32, change)
+    assert link.commit(head.store_id, place, "a" * 32, change) == "kept"
     link.close()
 
 
@@ -55,7 +58,7 @@ def test_an_answer_that_was_lost_does_not_double_what_was_written(replica):
     gallery = replica("one")
     commit, calls = gallery._store._link.commit, []
 
-    def deaf(*arguments) -> bool:
+    def deaf(*arguments) -> str:
         calls.append(commit(*arguments))
         if len(calls) == 1:
             raise AwayError("the answer was lost")
@@ -63,7 +66,7 @@ def test_an_answer_that_was_lost_does_not_double_what_was_written(replica):
 
     gallery._store._link.commit = deaf
     (sighting,) = gallery.enrol(EVERYONE, [crop("a")], fields("ada")).value
-    assert calls[:2] == [True, True]
+    assert calls[:2] == ["kept", "kept"]
     assert ids(gallery) == [sighting.sighting_id] == found(gallery, looking_like("a"))
 
 
@@ -72,7 +75,7 @@ def test_a_write_of_unknown_end_is_refused_and_followed_if_it_was_kept(replica, 
     gallery = replica("one")
     commit = gallery._store._link.commit
 
-    def deaf(*arguments) -> bool:
+    def deaf(*arguments) -> str:
         commit(*arguments)
         raise AwayError("the answer was lost")
 
@@ -194,6 +197,96 @@ def test_a_service_that_is_too_far_behind_loads_everything_anew(server, replica,
     assert other.sightings_indexed == 1
 
 
+def test_the_log_is_kept_for_one_that_loads_a_large_gallery(server, replica, monkeypatch):
+    """Whatever others write and erase meanwhile, it need not begin again."""
+    monkeypatch.setattr("service.gallery.erasures.PATIENCE_S", 0.0)
+    monkeypatch.setattr("service.gallery.redis.link.ENTRIES_KEPT", 3)
+    one = replica("one")
+    gone = one.enrol(EVERYONE, [crop("gone")], fields("ada")).value[0]
+    all_rows, loads, pending = Link.all_rows, [], []
+
+    def slow(link, table):
+        if table == "sightings":
+            loads.append(table)
+            if not pending:
+                pending.append(one.delete_sighting(EVERYONE, gone.sighting_id).pending)
+                for number in range(8):
+                    one.enrol(EVERYONE, [crop(f"{number}")], fields())
+        return all_rows(link, table)
+
+    monkeypatch.setattr(Link, "all_rows", slow)
+    other = replica("other")
+    assert loads == ["sightings"]
+    assert pending == [("database",)]
+    assert ids(other) == ids(one)
+    assert len(ids(other)) == other.sightings_indexed == 8
+    wait_until(lambda: one.pending == ())
+
+    def another() -> int:
+        one.add_person(EVERYONE, f"{one.change}", None, (), {})
+        return server.client.llen("reid:{reid}:log")
+
+    wait_until(lambda: another() == 3)  # and no longer than that
+
+
+def test_a_transaction_that_takes_long_has_its_turn_among_many_short_ones(server, replica):
+    one, other = replica("one"), replica("other")
+    stop, runs = threading.Event(), []
+
+    def load() -> None:
+        while not stop.is_set():
+            other.add_person(EVERYONE, f"{other.change}", None, (), {})
+
+    def slow(writing) -> None:
+        """Others are first as often as they may be."""
+        runs.append(version(server))
+        wait_until(lambda: version(server) > runs[-1] or server.client.exists("reid:{reid}:turn"))
+
+    with ThreadPoolExecutor(1) as pool:
+        loading = pool.submit(load)
+        try:
+            one.store.submit(lambda writing: (slow(writing), writing.begin_change())).result(DEADLINE_S)
+        finally:
+            stop.set()
+        loading.result()
+    assert len(runs) > 1
+    assert not server.client.exists("reid:{reid}:turn")
+
+
+@pytest.mark.parametrize("more", [0, 3])
+def test_a_redis_that_went_back_in_time_is_noticed_though_others_wrote_as_much_since(server, replica, tmp_path, more):
+    one = replica("one")
+    one.enrol(EVERYONE, [crop("a")], fields())
+    shutil.copytree(server.folder / "appendonlydir", tmp_path / "earlier")
+    (lost,) = one.enrol(EVERYONE, [crop("b")], fields()).value
+    look_no_more(one)
+    newest = version(server)
+    server.kill()
+    shutil.rmtree(server.folder / "appendonlydir")
+    shutil.copytree(tmp_path / "earlier", server.folder / "appendonlydir")
+    server.start()
+    other = replica("other")
+    while version(server) < newest + more:
+        other.enrol(EVERYONE, [crop("c")], fields())
+    assert lost.sighting_id not in ids(other)
+    with pytest.raises(DamageError, match="restored"):
+        one.enrol(EVERYONE, [crop("g")], fields())
+    assert refuses(one, DamageError)
+
+
+def test_a_commit_is_known_after_thousands_of_others(server, replica):
+    replica("one").close()
+    link = Link(server.address())
+    head = link.head()
+    change = Changes({("counters", '["change"]'): b'["change", 7]\n'})
+    assert link.commit(head.store_id, Place(head.version), "a" * 32, change) == "kept"
+    server.client.rpush("reid:{reid}:requests", *(f"{number:032}" for number in range(9_000)))
+    server.client.hincrby("reid:{reid}:head", "version", 9_000)
+    assert link.commit(head.store_id, Place(head.version), "a" * 32, change) == "kept"
+    assert link.commit(head.store_id, Place(head.version), "b" * 32, change) == "behind"
+    link.close()
+
+
 def test_a_crop_that_another_just_deleted_is_no_damage_to_a_change_of_model(replica):
     one, other = replica("one"), replica("other")
     gone, _ = one.enrol(EVERYONE, [crop("gone"), crop("kept")], fields()).value
@@ -259,6 +352,10 @@ def test_nobody_there(tmp_path, replica):
     gone.stop()
     with pytest.raises(StoreError, match="does not answer"):
         replica("one", gone.address())
+
+
+def version(server) -> int:
+    return int(server.client.hget("reid:{reid}:head", "version"))
 
 
 def look_no_more(gallery) -> None:
