@@ -27,8 +27,9 @@ class _Stage(Enum):
 class RedisErasures(Erasures):
     """Those of a service over Redis, one step at a time, so that others write meanwhile.
 
-    `commit` writes into the store, `newest_erasure` is the version of the last erasure by any service. A service that
-    was not heard of for a while answers nothing until it has followed.
+    `say` tells the others that nothing is left here, `commit` writes into the store, and `newest_erasure` is the
+    version of the last erasure by any service. A service that was not heard of for a while answers nothing until it has
+    followed.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class RedisErasures(Erasures):
         link: Link,
         replica: Replica,
         cleanup: Cleanup,
+        say: Callable[[], None],
         commit: Callable[[list[Operation]], None],
         newest_erasure: Callable[[], int],
         *,
@@ -44,6 +46,7 @@ class RedisErasures(Erasures):
         super().__init__(replica.writer, cleanup, late=late)
         self._link = link
         self._replica = replica
+        self._say = say
         self._commit = commit
         self._newest_erasure = newest_erasure
         self._stage: _Stage | None = None
@@ -67,9 +70,10 @@ class RedisErasures(Erasures):
     def _elsewhere(self, round_: Round) -> tuple[str, ...]:
         if round_.number <= self._through:
             return ()
-        if self._stage is None:
-            self._stage, self._version = _Stage.FOLLOWED, self._replica.version
         try:
+            if self._stage is None:
+                self._say()
+                self._stage, self._version = _Stage.FOLLOWED, self._replica.version
             while self._is_under_way() and self._is_next():
                 pass
         except StoreError as error:

@@ -76,7 +76,9 @@ class RedisStore(Store):
             due = self._is_erasure_due()
             self._newest_erasure, self._newest_erasure_s = self._replica.version, time.monotonic()
             self._scrubs = RedisErasures(
-                self._link, self._replica, self._cleanup, self._commit, lambda: self._newest_erasure, late=due
+                *(self._link, self._replica, self._cleanup),
+                *(self._say, self._commit, lambda: self._newest_erasure),
+                late=due,
             )
             super().__init__(self._replica.writer, self._scrubs, erasure_due=due)
             for reader in self._replica.readers:
