@@ -3,7 +3,8 @@
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from reid.predictors import Embedder
+from reid.predictors import Embedder, resolve_device
+from reid.search import Device
 from service.actions import Actions
 from service.activation import activation_of
 from service.admission import Admission
@@ -67,7 +68,8 @@ class Core:
         """:meth:`open` with a bundle that is loaded already; `others` are the same on more devices."""
         with ExitStack() as opened:
             gallery = Gallery(
-                settings.home, settings.store_address, embedder.bundle_id, embedder.dimension, settings.index_address
+                *(settings.home, settings.store_address, embedder.bundle_id, embedder.dimension),
+                *(settings.index_address, _search_device(settings.first_device)),
             )
             opened.callback(gallery.close)
             metrics = Metrics()
@@ -134,6 +136,12 @@ class Core:
     def close(self) -> None:
         """Finish what runs, then let go of REID_HOME."""
         self._opened.close()
+
+
+def _search_device(name: str) -> Device | None:
+    """The GPU that crops are embedded on, if they are; raises ValueError for a device that is not there."""
+    device = resolve_device(name)
+    return Device.find(device.index or 0) if device.type == "cuda" else None
 
 
 def _watch(metrics: Metrics, gallery: Gallery, models: Models) -> None:

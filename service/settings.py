@@ -90,7 +90,7 @@ class Settings(BaseSettings):
 
     @property
     def first_device(self) -> str:
-        """What classifiers, actions and the detector run on."""
+        """What classifiers, actions and the detector run on, and searches without filters if it is a GPU."""
         return self.devices[0]
 
     @property

@@ -48,12 +48,12 @@ class Device:
         self._searching = threading.Lock()
 
     @classmethod
-    def find(cls) -> "Device | None":
-        """The first GPU, if there is one and the FAISS installed can use it."""
-        if not hasattr(faiss, "StandardGpuResources") or faiss.get_num_gpus() == 0:
+    def find(cls, number: int = 0) -> "Device | None":
+        """That GPU, if it is there and the FAISS installed can use it."""
+        if not hasattr(faiss, "StandardGpuResources") or faiss.get_num_gpus() <= number:
             return None
         resources = faiss.StandardGpuResources()
-        return cls(lambda index: faiss.index_cpu_to_gpu(resources, 0, index))
+        return cls(lambda index: faiss.index_cpu_to_gpu(resources, number, index))
 
     def candidates(self, parts: Sequence[Part], queries: NDArray[np.float32], top_k: int) -> Candidates:
         """As :func:`candidates` on the processors gives them; all rows alive must be wanted."""

@@ -25,7 +25,8 @@ class Gallery(People, Expiry, Models, ActionNews):
     """All that is known, below the folder `home`, searched with the vectors of one bundle at a time.
 
     `store_address` is the SQLite file or a gallery in Redis, `bundle_id` the bundle in force, whose vectors have
-    `dimension` numbers. Those of other bundles are kept, and never compared with. Raises HomeError if the folder is
+    `dimension` numbers. Those of other bundles are kept, and never compared with. A `device` takes searches without
+    filters. Raises HomeError if the folder is
     held by another service or its store cannot be used, StoreError if that does not answer. Safe to call from any
     thread.
     """

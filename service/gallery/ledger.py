@@ -86,8 +86,9 @@ class Ledger:
         bundle_id: str,
         dimension: int,
         index_address: MilvusAddress | None = None,
+        device: Device | None = None,
     ) -> None:
-        self._device = Device.find()
+        self._device = device
         self._index_address = index_address
         self._index_name = ""
         self._indexes = 0  # that were searched one after the other

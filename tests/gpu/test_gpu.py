@@ -7,10 +7,12 @@ import faiss
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from benchmarks.untrained import untrained_resnet50
 from reid.predictors import Embedder
 from reid.search import Device, ExactIndex
+from reid.search.device import Copy
 from tests.search.test_device import answers, crowd
 from tests.search.test_exact_index import oracle, unit_rows
 from tests.trainer.test_distributed import torchrun
@@ -40,17 +42,41 @@ def test_embeddings_are_those_of_the_processor(trained: bool, number: int, tmp_p
 )
 def test_the_index_answers_as_brute_force_does_with_and_without_filters() -> None:
     rng = np.random.default_rng(1)
-    device = Device.find()
-    assert device is not None
-    for rows in (100, 3_000, 40_000):
-        vectors, alive = crowd(rng, rows, 64), rng.random(rows) < 0.9
-        index = ExactIndex(64, device)
-        index.add(np.arange(rows), vectors)
-        index.remove(np.flatnonzero(~alive))
-        view, queries, wanted = index.view(), unit_rows(rng, 3, 64), rng.random(rows) < 0.3
-        assert answers(view, queries, 20) == [oracle(vectors, range(rows), alive, one, 20) for one in queries]
-        expected = [oracle(vectors, range(rows), alive & wanted, one, 20) for one in queries]
-        assert answers(view, queries, 20, view.mask(np.flatnonzero(wanted))) == expected
+    found = Device.find()
+    assert found is not None
+    device, searched = counting(found)
+    for rows, vectors in [(rows, unit_rows(rng, rows, 64).astype(np.float16)) for rows in (100, 3_000, 40_000)]:
+        check_answers(rng, ExactIndex(64, device), vectors)
+        assert (sum(searched) > 0) == (rows > 100), "the GPU was to be asked for full chunks"
+        searched.clear()
+    check_answers(rng, ExactIndex(64, device), crowd(rng, 3_000, 64))
+
+
+def counting(device: Device) -> tuple[Device, list[int]]:
+    """The same GPU, and of each search by it for how many queries it was."""
+    searched: list[int] = []
+
+    class Counted:
+        def __init__(self, copy: Copy) -> None:
+            self._copy = copy
+
+        def search(self, queries: NDArray[np.float32], depth: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+            searched.append(len(queries))
+            return self._copy.search(queries, depth)
+
+    return Device(lambda index: Counted(device._copy(index))), searched
+
+
+def check_answers(rng: np.random.Generator, index: ExactIndex, vectors: NDArray[np.float16]) -> None:
+    """Those of brute force, with and without a filter, some rows gone."""
+    rows = len(vectors)
+    alive, wanted = rng.random(rows) < 0.9, rng.random(rows) < 0.3
+    index.add(np.arange(rows), vectors)
+    index.remove(np.flatnonzero(~alive))
+    view, queries = index.view(), unit_rows(rng, 3, 64)
+    assert answers(view, queries, 20) == [oracle(vectors, range(rows), alive, one, 20) for one in queries]
+    expected = [oracle(vectors, range(rows), alive & wanted, one, 20) for one in queries]
+    assert answers(view, queries, 20, view.mask(np.flatnonzero(wanted))) == expected
 
 
 @pytest.mark.skipif(GPUS < 2, reason="no two GPUs that torch can use")

@@ -156,9 +156,10 @@ def test_a_gpu_is_used_through_one_set_of_resources(monkeypatch):
         return FakeCopy(index)
 
     monkeypatch.setattr(faiss, "StandardGpuResources", lambda: "resources", raising=False)
-    monkeypatch.setattr(faiss, "get_num_gpus", lambda: 1, raising=False)
+    monkeypatch.setattr(faiss, "get_num_gpus", lambda: 2, raising=False)
     monkeypatch.setattr(faiss, "index_cpu_to_gpu", to_gpu, raising=False)
-    index = ExactIndex(2, Device.find())
+    assert Device.find(2) is None
+    index = ExactIndex(2, Device.find(1))
     index.add(np.arange(2048), np.ones((2048, 2), np.float16))
     assert answers(index.view(), np.ones((1, 2), np.float32), 1) != []
-    assert asked == [("resources", 0), ("resources", 0)]
+    assert asked == [("resources", 1), ("resources", 1)]
