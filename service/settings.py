@@ -31,6 +31,7 @@ class Settings(BaseSettings):
 
     home: Path = Field(default=Path("~/.local/share/reid"), description="folder of all that the service writes")
     store: str = Field(default=DEFAULT_STORE, description="records: sqlite://FILE inside REID_HOME, or redis://HOST")
+    crops: Path | None = Field(default=None, description="a folder that all services over one Redis see, for its crops")
     redis_fsync: Fsync = Field(default="always", description="the weakest appendfsync to accept from Redis")
     index: str = Field(
         default="faiss://", description="vectors: faiss:// (in memory), milvus://HOST, or milvus-lite://"
@@ -54,10 +55,10 @@ class Settings(BaseSettings):
     deadline_s: float = Field(default=10, gt=0, le=300, description="longest wait for the model, in seconds")
     requests_per_minute: int | None = Field(default=None, ge=1, description="of each key (default: no limit)")
 
-    @field_validator("home")
+    @field_validator("home", "crops")
     @classmethod
-    def _absolute(cls, home: Path) -> Path:
-        return home.expanduser().absolute()
+    def _absolute(cls, folder: Path | None) -> Path | None:
+        return None if folder is None else folder.expanduser().absolute()
 
     @field_validator("store")
     @classmethod
@@ -81,6 +82,12 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"REID_AUTH=off serves without keys and needs a loopback REID_HOST (127.0.0.1), got {self.host!r}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _crops_of_several(self) -> Self:
+        if self.crops is not None and self.store.startswith("sqlite://"):
+            raise ValueError("REID_CROPS is for services over one Redis: with SQLite, crops lie in REID_HOME")
         return self
 
     @property
@@ -107,7 +114,7 @@ class Settings(BaseSettings):
     def store_address(self) -> StoreAddress:
         """Where the records are; a relative SQLite file lies inside `home`."""
         if not self.store.startswith("sqlite://"):
-            return RedisAddress.parse(self.store, self.redis_fsync)
+            return RedisAddress.parse(self.store, self.redis_fsync, self.crops)
         return self.home / self.store.removeprefix("sqlite://")
 
 

@@ -70,8 +70,8 @@ class RedisServer:
                 assert time.monotonic() < until_s, "not in time"
                 time.sleep(0.02)
 
-    def address(self, gallery: str = "reid") -> RedisAddress:
-        return RedisAddress(f"redis://127.0.0.1:{self.port}/0", gallery)
+    def address(self, gallery: str = "reid", crops: Path | None = None) -> RedisAddress:
+        return RedisAddress(f"redis://127.0.0.1:{self.port}/0", gallery, crops=crops)
 
     def start(self) -> None:
         command = ["redis-server", "--port", str(self.port), "--dir", str(self.folder)]

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from service.gallery.errors import StoreError
 from service.gallery.sqlite.reading import Reading
 from service.gallery.sqlite.scrub import empty_log, rewrite
 
@@ -64,7 +65,7 @@ class Cleanup:
     def _unretired(self) -> tuple[str, ...]:
         try:
             return self._beside.retire(Reading(self._connection))
-        except sqlite3.Error as error:
+        except (sqlite3.Error, StoreError) as error:
             _LOG.error("the store does not say which crops are in use: %s", error)
             return ("crops",)
 

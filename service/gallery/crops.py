@@ -46,7 +46,7 @@ class CropFiles:
         self._held: Counter[str] = Counter()
         for part in (folder, self._unfinished, *(folder / f"{number:02x}" for number in range(256))):
             part.mkdir(mode=0o700, exist_ok=True)
-        _sync_folder(folder)
+        sync_folder(folder)
 
     def claim(self, store_id: str, needed: Callable[[str], set[str]]) -> None:
         """Bind the folder to the store of that id; `needed` gives the crops it needs that begin with two digits.
@@ -146,7 +146,7 @@ class CropFiles:
                 return True
             try:
                 path.unlink(missing_ok=True)
-                _sync_folder(path.parent)
+                sync_folder(path.parent)
             except OSError as error:
                 _LOG.error("a crop could not be removed, which will be tried again: %s", error.strerror)
                 return False
@@ -164,7 +164,7 @@ class CropFiles:
             with suppress(FileNotFoundError):
                 Path(name).unlink()
             raise
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
 
 
 def sha256_of(jpegs: Iterable[bytes]) -> list[str]:
@@ -172,7 +172,8 @@ def sha256_of(jpegs: Iterable[bytes]) -> list[str]:
     return [digests.sha256(jpeg) for jpeg in jpegs]
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Have the names in a folder survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -3,8 +3,10 @@
 import os
 from pathlib import Path
 
+import faiss
 import pytest
 
+from service.core import _search_device
 from service.settings import SettingsError, is_loopback, load_settings, masked
 
 
@@ -27,6 +29,20 @@ def test_the_store_lies_inside_the_home(monkeypatch, tmp_path):
     assert load_settings().store_address == tmp_path / "gallery.sqlite"
     monkeypatch.setenv("REID_STORE", "sqlite:///elsewhere/it.sqlite")
     assert load_settings().store_address == Path("/elsewhere/it.sqlite")
+
+
+def test_a_folder_for_crops_is_for_services_over_one_redis(monkeypatch, tmp_path):
+    monkeypatch.setenv("REID_CROPS", str(tmp_path))
+    with pytest.raises(SettingsError, match="REID_CROPS is for services over one Redis"):
+        load_settings()
+    monkeypatch.setenv("REID_STORE", "redis://127.0.0.1")
+    assert load_settings().store_address.crops == tmp_path
+
+
+def test_searches_leave_a_gpu_alone_that_embeds_nothing(monkeypatch):
+    monkeypatch.setattr(faiss, "StandardGpuResources", object, raising=False)
+    monkeypatch.setattr(faiss, "get_num_gpus", lambda: 1, raising=False)
+    assert _search_device("cpu") is None
 
 
 def test_the_data_folder_of_other_tools_is_accepted(monkeypatch):

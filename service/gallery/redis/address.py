@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
@@ -16,9 +17,10 @@ class RedisAddress:
     gallery: str = "reid"
     fsync: Fsync = "always"  # the weakest `appendfsync` to accept
     cluster: bool = False  # whether `url` is a node of a Redis Cluster
+    crops: Path | None = None  # the folder that all services see; None: crops are in Redis, too
 
     @classmethod
-    def parse(cls, text: str, fsync: Fsync = "always") -> Self:
+    def parse(cls, text: str, fsync: Fsync = "always", crops: Path | None = None) -> Self:
         """From `redis://[user:password@]host[:port][/database][?gallery=name&cluster=yes]`; raises ValueError.
 
         >>> RedisAddress.parse("redis://127.0.0.1/0?gallery=yard").gallery
@@ -38,4 +40,4 @@ class RedisAddress:
             raise ValueError("expected redis://HOST[:PORT][/DATABASE][?gallery=NAME&cluster=yes]")
         if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", gallery):
             raise ValueError("expected a gallery of 1 to 64 letters, digits, dots, dashes and underscores")
-        return cls(urlunsplit(parts._replace(query="")), gallery, fsync, cluster == "yes")
+        return cls(urlunsplit(parts._replace(query="")), gallery, fsync, cluster == "yes", crops)

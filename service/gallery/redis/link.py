@@ -120,7 +120,7 @@ class Link:
 
     def begin(self, store_id: str, changes: Changes) -> None:
         """Make a new gallery of these rows, unless there is one."""
-        keys, records = self._records(changes, [self._key("head")])
+        keys, records = self._records(changes, [self._key(name) for name in ("head", "doomed")])
         self._script("BEGIN", keys, [store_id, RECORDS_VERSION, *records])
 
     def commit(self, store_id: str, place: Place, request: str, changes: Changes) -> Said:
@@ -128,7 +128,7 @@ class Link:
 
         The same `request` again is kept once. Raises LostError where Redis is not where it was.
         """
-        keys = [self._key(name) for name in ("head", "log", "requests", "turn", "services")]
+        keys = [self._key(name) for name in ("head", "log", "requests", "turn", "services", "doomed")]
         keys, records = self._records(changes, keys)
         limits = [ENTRIES_KEPT, _MOST_ENTRIES, self._lease_s + 1]
         values = [store_id, place.version, place.request, request, changes.entry, *limits, *records]
@@ -176,10 +176,30 @@ class Link:
             if cursor == 0:
                 return
 
-    def crop(self, sha256: str) -> bytes | None:
-        """A kept crop."""
-        found: bytes | None = self._ask(lambda: self._client.get(self._crop(sha256)))
+    def crops(self, hashes: Sequence[str]) -> list[bytes | None]:
+        """What is kept of crops."""
+        found: list[bytes | None] = []
+        for start in range(0, len(hashes), _ROWS_AT_ONCE):
+            keys = [self._crop(sha256) for sha256 in hashes[start : start + _ROWS_AT_ONCE]]
+            found += self._ask(partial(self._client.mget, keys))
         return found
+
+    def say_crops_are_files(self) -> None:
+        """From now on whoever has no folder for crops cannot serve this gallery."""
+        self._ask(lambda: self._client.hset(self._key("head"), "crops", "files"))
+
+    def are_crops_files(self) -> bool:
+        """Whether any service said so."""
+        return bool(self._ask(lambda: self._client.hexists(self._key("head"), "crops")))
+
+    def doomed_files(self) -> list[str]:
+        """Some of the crops in the folder that commits let go of, and that may still be there."""
+        found = self._ask(lambda: self._client.lrange(self._key("doomed"), 0, _ROWS_AT_ONCE - 1))
+        return [name.decode() for name in found]
+
+    def forget_file(self, name: str) -> None:
+        """It is gone from the folder."""
+        self._ask(lambda: self._client.lrem(self._key("doomed"), 0, name))
 
     def beat(self, store_id: str, home_id: str, version: int) -> None:
         """Say that this service is there, and how far it followed. Raises LostError."""

@@ -6,24 +6,29 @@ the first entry of the log), `schema`. The log says of each commit what it touch
 of the last versions.
 """
 
-# ARGV from `first` on: four for each record: set | del | keep | drop, the number of a key, field, value.
+# ARGV from `first` on: four for each record: set | del | keep | drop, the number of a key, field, value. A crop that is
+# a file is let go of by name: whoever comes first takes that away.
 _APPLY = """
-local function apply(first)
+local function apply(first, doomed)
   for i = first, #ARGV, 4 do
     local verb, key = ARGV[i], KEYS[tonumber(ARGV[i + 1])]
     if verb == 'set' then redis.call('HSET', key, ARGV[i + 2], ARGV[i + 3])
     elseif verb == 'del' then redis.call('HDEL', key, ARGV[i + 2])
     elseif verb == 'keep' then redis.call('SETNX', key, ARGV[i + 3])
-    else redis.call('DEL', key) end
+    else
+      local file = redis.call('GETRANGE', key, 0, 255)
+      if string.sub(file, 1, 5) == 'file:' then redis.call('RPUSH', doomed, file) end
+      redis.call('DEL', key)
+    end
   end
 end
 """
 
-# KEYS: head, and what is written. ARGV: store, schema, records.
+# KEYS: head, doomed, and what is written. ARGV: store, schema, records.
 BEGIN = f"""{_APPLY}
 if redis.call('EXISTS', KEYS[1]) == 1 then return redis.call('HGET', KEYS[1], 'store') end
 redis.call('HSET', KEYS[1], 'store', ARGV[1], 'schema', ARGV[2], 'version', 1, 'floor', 1)
-apply(3)
+apply(3, KEYS[2])
 return ARGV[1]
 """
 
@@ -48,9 +53,10 @@ local function slowest(services, within)
 end
 """
 
-# KEYS: head, log, requests, turn, services, and what is written. ARGV: store, version, the request that made it ('':
-# not known), request, entry ('': nothing is), how many entries to keep, how many at most while a service that was heard
-# of within so many seconds has yet to follow them, records. `turn` holds the one request that may be kept for a while.
+# KEYS: head, log, requests, turn, services, doomed, and what is written. ARGV: store, version, the request that made it
+# ('': not known), request, entry ('': nothing is), how many entries to keep, how many at most while a service that was
+# heard of within so many seconds has yet to follow them, records. `turn` holds the one request that may be kept for a
+# while.
 COMMIT = f"""{_APPLY}{_MADE}{_SLOWEST}
 local head = redis.call('HMGET', KEYS[1], 'store', 'version', 'floor')
 if head[1] ~= ARGV[1] then return 'lost' end
@@ -65,7 +71,7 @@ end
 if ARGV[5] == '' then return 'kept' end
 local turn = redis.call('GET', KEYS[4])
 if turn == ARGV[4] then redis.call('DEL', KEYS[4]) elseif turn then return 'wait' end
-apply(9)
+apply(9, KEYS[6])
 redis.call('RPUSH', KEYS[2], ARGV[5])
 redis.call('RPUSH', KEYS[3], ARGV[4])
 redis.call('LTRIM', KEYS[3], -ARGV[6], -1)

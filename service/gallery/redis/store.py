@@ -18,6 +18,7 @@ from service.gallery.redis.address import RedisAddress
 from service.gallery.redis.crops import RedisCrops
 from service.gallery.redis.erasures import RedisErasures
 from service.gallery.redis.errors import AwayError, LostError
+from service.gallery.redis.folder import SharedFolder
 from service.gallery.redis.link import Changes, Link, Place, Said, patiently
 from service.gallery.redis.replica import Replica
 from service.gallery.sqlite.reading import Reading
@@ -71,7 +72,8 @@ class RedisStore(Store):
             opened.callback(self._replica.close)
             self._cleanup = Cleanup(self._replica.taker, beside)
             self._replica.open()
-            self.crops = RedisCrops(self._link, home)
+            folder = None if address.crops is None else SharedFolder(address.crops, self.home_id)
+            self.crops = RedisCrops(self._link, home, folder)
             self._beat()
             due = self._is_erasure_due()
             self._newest_erasure, self._newest_erasure_s = self._replica.version, time.monotonic()

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import invariant, run_state_machine_as_test
 
 from service.gallery.gallery import Gallery
+from service.gallery.redis.address import RedisAddress
 from tests.redis_server import RedisServer
 from tests.service.gallery.conftest import MEMORY, reopen_gallery
 from tests.service.gallery.test_congruence import Congruence
@@ -38,7 +39,10 @@ class OverRedis(Congruence):
 
     def open(self) -> Gallery:
         self.name = getattr(self, "name", uuid4().hex)
-        return reopen_gallery(self.home, self.server.address(self.name))
+        return reopen_gallery(self.home, self.address())
+
+    def address(self) -> RedisAddress:
+        return self.server.address(self.name)
 
     def leave_as_if_killed(self) -> None:
         self.server.kill()
@@ -59,7 +63,7 @@ class OverTwoServices(OverRedis):
     def open(self) -> Gallery:
         self.other_home = self.home / "other"
         first = super().open()
-        self.other = reopen_gallery(self.other_home, self.server.address(self.name))
+        self.other = reopen_gallery(self.other_home, self.address())
         return first
 
     def close(self) -> None:
@@ -74,6 +78,16 @@ class OverTwoServices(OverRedis):
         self.gallery.store.write(lambda _: None)  # what has no change number is followed, too
 
 
-@pytest.mark.parametrize("machine", [OverRedis, OverTwoServices])
+class WithASharedFolder(OverTwoServices):
+    """The crops are files that both see."""
+
+    def address(self) -> RedisAddress:
+        return self.server.address(self.name, self.home / "shared")
+
+    def kept(self) -> set[bytes]:
+        return {path.read_bytes() for path in (self.home / "shared").rglob("*.jpg")}
+
+
+@pytest.mark.parametrize("machine", [OverRedis, OverTwoServices, WithASharedFolder])
 def test_the_answers_are_those_of_the_slow_gallery(machine, shared_server):
     run_state_machine_as_test(type(machine.__name__, (machine,), {"server": shared_server}), settings=SLOW)
