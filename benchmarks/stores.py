@@ -36,7 +36,7 @@ def rows() -> Iterator[Row]:
     """Times first, on galleries that grow alike; then what the one in Redis takes."""
     with tempfile.TemporaryDirectory() as folder, _redis(Path(folder) / "redis") as client:
         port = client.connection_pool.connection_kwargs["port"]
-        address = RedisAddress(f"redis://127.0.0.1:{port}")
+        address, crops = RedisAddress(f"redis://127.0.0.1:{port}"), Path(folder) / "crops"
         with ExitStack() as opened:
             in_redis = opened.enter_context(closing(_open(Path(folder) / "one", address)))
             in_file = opened.enter_context(
@@ -59,6 +59,15 @@ def rows() -> Iterator[Row]:
                 per=_SEARCHES,
             )
             yield timed
+            with closing(_open(Path(folder) / "files", RedisAddress(address.url, "files", crops=crops))) as in_files:
+                yield compare(
+                    f"stores enrolment {_WRITERS} writers in redis with crops in a folder vs all of it in redis",
+                    partial(_enrol, in_files),
+                    partial(_enrol, in_redis),
+                    peer_name="crops in Redis, too",
+                    pairs=3,
+                    per=_ENROLLED,
+                )
             yield from _costs(timed, client, in_redis)
             yield from _in_milvus(
                 Path(folder), {"sqlite": in_file, "redis": in_redis}, RedisAddress(address.url, "lite")
@@ -67,14 +76,15 @@ def rows() -> Iterator[Row]:
             closing(_Services(Path(folder), RedisAddress(address.url, "two"), 2)) as two,
             closing(_Services(Path(folder), RedisAddress(address.url, "one"), 1)) as one,
         ):
-            yield compare(
-                f"stores enrolment {_WRITERS} writers of two services vs of one",
-                two.enrol,
-                one.enrol,
-                peer_name="one service over the same Redis, as many writers and crops",
-                pairs=3,
-                per=_ENROLLED,
-            )
+            for what, per in (("enrolment", _ENROLLED), ("search", _SEARCHES)):
+                yield compare(
+                    f"stores {what} {_WRITERS} callers of two services vs of one",
+                    partial(two.do, what),
+                    partial(one.do, what),
+                    peer_name="one service over the same Redis, as many callers",
+                    pairs=3,
+                    per=per,
+                )
 
 
 def _in_milvus(folder: Path, in_memory: dict[str, Gallery], in_redis: RedisAddress) -> Iterator[Row]:
@@ -133,11 +143,11 @@ def _enrol(gallery: Gallery, crops: int = _ENROLLED, writers: int = _WRITERS) ->
         list(pool.map(enrol, range(crops)))
 
 
-def _search(gallery: Gallery) -> None:
+def _search(gallery: Gallery, searches: int = _SEARCHES, callers: int = 1) -> None:
     vector = np.random.default_rng(0).standard_normal(_DIMENSION, np.float32)
     query = Query(embeddings=(vector / np.linalg.norm(vector))[None], bundle_id=_BUNDLE)
-    for _ in range(_SEARCHES):
-        gallery.search(_ACTOR, [(query, Terms(top_k=5))])
+    with ThreadPoolExecutor(callers) as pool:
+        list(pool.map(lambda _: gallery.search(_ACTOR, [(query, Terms(top_k=5))]), range(searches)))
 
 
 class _Services:
@@ -153,9 +163,10 @@ class _Services:
             self._ends.append(ours)
         self._all_answer()
 
-    def enrol(self) -> None:
+    def do(self, what: str) -> None:
+        """Its share by each of them: `enrolment` or `search`."""
         for end in self._ends:
-            end.send("enrol")
+            end.send(what)
         self._all_answer()
 
     def close(self) -> None:
@@ -171,8 +182,9 @@ class _Services:
 def _serve(home: Path, address: RedisAddress, of: int, end: "Connection[str, str]") -> None:
     with closing(_open(home, address)) as gallery:
         end.send("open")
-        while end.recv() == "enrol":
-            _enrol(gallery, _ENROLLED // of, _WRITERS // of)
+        while (what := end.recv()) != "close":
+            work, total = (_enrol, _ENROLLED) if what == "enrolment" else (_search, _SEARCHES)
+            work(gallery, total // of, _WRITERS // of)
             end.send("done")
     end.send("closed")
 
