@@ -69,16 +69,17 @@ class Erasures(ABC):
     def finish(self) -> None:
         """Do what can be done, and answer those for whom it is done or who waited long enough."""
         started_s = time.monotonic()
-        self._round = self._round or Round(self._cleanup.noted, self._open_receipts())
-        self.pending = self._left_to_do(self._round)
+        left = self._left_to_do()
         now_s = time.monotonic()
-        if not self.pending:
-            self._end_round(self._round.number)
+        if not left:
+            self._end_round()
             self._not_before_s = now_s + (now_s - started_s)
-        elif self._is_under_way() or self.pending == (INDEX,):
+            return
+        self.pending = left
+        if self._is_under_way() or left == (INDEX,):
             self._not_before_s = now_s + _LOOK_AGAIN_S
         else:
-            _LOG.warning("an erasure is not complete, and will be tried again: %s", ", ".join(self.pending))
+            _LOG.warning("an erasure is not complete, and will be tried again: %s", ", ".join(left))
             self._not_before_s = now_s + max(self._retry_s, now_s - started_s)
             self._retry_s = min(2 * self._retry_s, _LAST_RETRY_S)
         self._answer(lambda item: now_s - item.since_s >= PATIENCE_S)
@@ -93,21 +94,28 @@ class Erasures(ABC):
             time.sleep(_LOOK_AGAIN_S)
         self._answer(lambda _: True)
 
-    def _end_round(self, number: int) -> None:
-        """Those up to `number` are answered; what was erased meanwhile takes another round."""
-        self._answer(lambda item: item.number <= number)
-        self._round = None
-        self._retry_s = _FIRST_RETRY_S
-        if self._cleanup.noted == number:
-            self._unfinished = self._late = False
-        else:
-            self.pending = ("database",)
-
-    def _left_to_do(self, round_: Round) -> tuple[str, ...]:
+    def _left_to_do(self) -> tuple[str, ...]:
         left = self._cleanup.work()
+        try:
+            round_ = self._round = self._round or Round(self._cleanup.noted, self._open_receipts())
+        except sqlite3.Error as error:
+            _LOG.error("the store does not say which receipts are open: %s", error)
+            return ("database",)
         if self._cleanup.gone >= round_.number:
             left = self._elsewhere(round_)
         return left or (() if self._complete(round_) else ("receipt",))
+
+    def _end_round(self) -> None:
+        """Those of it are answered; what was erased meanwhile takes another."""
+        assert self._round is not None
+        number, self._round = self._round.number, None
+        self.pending = ()
+        self._answer(lambda item: item.number <= number)
+        self._retry_s = _FIRST_RETRY_S
+        if self._cleanup.noted > number:
+            self.pending = ("database",)
+        else:
+            self._unfinished = self._late = False
 
     @abstractmethod
     def _elsewhere(self, round_: Round) -> tuple[str, ...]:
