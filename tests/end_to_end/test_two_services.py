@@ -32,10 +32,10 @@ def test_two_services_over_one_redis(tmp_path: Path, tiny_bundle: Path):
             assert service.client.get("/readyz").json()["durability"] == "a power cut"
             service.client.headers["X-API-Key"] = text
 
-        enrolled = enrol(one.client, "ada", "key-1")
+        enrolled = enrol(one.client, "ursula", "key-1")
         (match,) = search(other.client, min_change=enrolled["change"])
         assert match["sighting_id"] == enrolled["sightings"][0]["sighting_id"]
-        again = enrol(other.client, "ada", "key-1")  # asked again, of the other
+        again = enrol(other.client, "ursula", "key-1")  # asked again, of the other
         assert again == enrolled
 
         cookie = one.client.post("/v1/session").cookies
@@ -48,13 +48,13 @@ def test_two_services_over_one_redis(tmp_path: Path, tiny_bundle: Path):
 
         one.process.kill()
         one.process.wait()
-        receipt = other.client.delete("/v1/persons/ada").json()
+        receipt = other.client.delete("/v1/persons/ursula").json()
         receipt_id = receipt["receipt"]["receipt_id"]
         # The one that was killed may answer nothing after its lease: until then the erasure is not complete.
-        wait_until(lambda: other.client.delete("/v1/persons/ada").json()["receipt"].get("completed_at"))
-        assert other.client.delete("/v1/persons/ada").json()["receipt"]["receipt_id"] == receipt_id
+        wait_until(lambda: other.client.delete("/v1/persons/ursula").json()["receipt"].get("completed_at"))
+        assert other.client.delete("/v1/persons/ursula").json()["receipt"]["receipt_id"] == receipt_id
         files = b"".join(path.read_bytes() for path in server.folder.rglob("*") if path.is_file())
-        assert b"ada" not in files
+        assert b"ursula" not in files
 
         with open_keys(RedisAddress.parse(store)) as connection:
             revoke_key(connection, key.key_id)

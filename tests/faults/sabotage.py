@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from service.gallery import cleanup
 from service.gallery.gallery import Gallery
 from service.gallery.records import Written
 from service.gallery.sqlite.writing import Writing
@@ -49,7 +50,7 @@ def leaves_the_crops_of_the_erased(gallery: Gallery) -> None:
 
 
 def leaves_the_names_of_the_erased(gallery: Gallery) -> None:
-    gallery._store._erasures._rewrite = lambda: None
+    cleanup.rewrite = lambda _: None
     gallery._store._connection.execute("PRAGMA secure_delete = OFF")
 
 
