@@ -36,8 +36,9 @@ packages:
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null && exit 0; fi; \
 	echo "make: some tests will be skipped without:$$missing (Debian: apt-get install$$missing)" >&2
 
+# Two files of tests at a time: much of what they do is to wait for a service, a broker or a disk.
 test: install packages
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # Five hundred random cases over one service on Redis, over two, and in Milvus Lite over either store; fifty over a cluster: hours.
 test-scale: install packages
