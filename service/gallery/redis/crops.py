@@ -11,6 +11,7 @@ from service.gallery.crops import sha256_of
 from service.gallery.digests import sha256 as digest_of
 from service.gallery.errors import DamageError, HomeError, StoreError
 from service.gallery.home import kept_text
+from service.gallery.redis.errors import UnknownEndError
 from service.gallery.redis.folder import SharedFolder
 from service.gallery.redis.link import Link
 
@@ -56,6 +57,9 @@ class RedisCrops:
                 values.append(self._value(sha256, jpeg))
             with self._holding(hashes, values):
                 yield hashes
+        except UnknownEndError:
+            values.clear()  # they may be named yet: the next start knows
+            raise
         finally:
             self._drop_unnamed(value.removeprefix(_FILE).decode() for value in values if value.startswith(_FILE))
 

@@ -9,3 +9,7 @@ class AwayError(StoreError):
 
 class LostError(DamageError):
     """Redis does not hold what it held: it was flushed, replaced, or went back in time."""
+
+
+class UnknownEndError(StoreError):
+    """Redis did not say whether it kept a write: it may have, or may do so yet."""

@@ -17,7 +17,7 @@ from service.gallery.home import kept_text
 from service.gallery.redis.address import RedisAddress
 from service.gallery.redis.crops import RedisCrops
 from service.gallery.redis.erasures import RedisErasures
-from service.gallery.redis.errors import AwayError, LostError
+from service.gallery.redis.errors import AwayError, LostError, UnknownEndError
 from service.gallery.redis.folder import SharedFolder
 from service.gallery.redis.link import Changes, Link, Place, Said, patiently
 from service.gallery.redis.replica import Replica
@@ -281,6 +281,6 @@ class RedisStore(Store):
             return patiently(keep, 0.0 if self._away else _PATIENCE_S)
         except AwayError as error:
             self._away = True
-            raise StoreError(
+            raise UnknownEndError(
                 f"{error}; whether this was kept is not known: ask again, with the same Idempotency-Key"
             ) from error

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from service.gallery.errors import DamageError, HomeError, StoreError
+from service.gallery.filters import Filter
 from service.gallery.gallery import Gallery
+from service.gallery.redis.errors import AwayError
 from service.gallery.redis.folder import SharedFolder
 from tests.redis_server import RedisServer
 from tests.service.gallery.conftest import EVERYONE, crop, fields, wait_until
@@ -75,6 +77,26 @@ def test_an_enrolment_that_is_refused_leaves_no_file(opened, shared):
     with pytest.raises(StoreError, match="OOM"):
         enrol(gallery, "a")
     assert files(shared) == []
+
+
+def test_a_file_stays_while_nobody_knows_whether_it_is_named(opened, shared, monkeypatch):
+    monkeypatch.setattr("service.gallery.redis.store._PATIENCE_S", 0.0)
+    gallery = opened("one")
+    commit, late = gallery._store._link.commit, []
+
+    def slow(*asked) -> None:
+        late.append(asked)
+        raise AwayError("no answer")
+
+    gallery._store._link.commit = slow
+    with pytest.raises(StoreError, match="not known"):
+        enrol(gallery, "a")
+    assert commit(*late[0]) == "kept"  # it was on its way
+    gallery._store._link.commit = commit
+    wait_until(lambda: gallery.sightings_indexed == 1)
+    with gallery.reading(EVERYONE) as reading:
+        (sighting,) = reading.sightings(Filter(), 0, 10).records
+    assert gallery.crop(EVERYONE, sighting.sighting_id) == crop("a").jpeg
 
 
 def test_a_file_that_the_disk_refuses_leaves_no_other(opened, shared, monkeypatch):
