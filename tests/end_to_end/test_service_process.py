@@ -56,7 +56,7 @@ def test_what_was_acknowledged_outlives_a_kill(environment, settings, tmp_path):
         assert match["sighting_id"] == acknowledged["sightings"][0]["sighting_id"]
         assert answer["change"] >= acknowledged["change"]
 
-        second = command(environment, "serve", "--port", str(free_port()))
+        second = command(environment, "serve", "--port", str(free_port(0)))
         assert second.returncode == 2
         assert second.stderr.splitlines()[-1].startswith("reid-service: expected a REID_HOME of its own")
 
@@ -76,7 +76,7 @@ def test_what_was_acknowledged_outlives_a_kill(environment, settings, tmp_path):
     ],
 )
 def test_what_cannot_be_served_is_refused_in_one_line(environment, changes, arguments, message):
-    refused = command({**environment, **changes}, "serve", "--port", str(free_port()), *arguments)
+    refused = command({**environment, **changes}, "serve", "--port", str(free_port(0)), *arguments)
     assert refused.returncode == 2
     assert message in refused.stderr
     assert refused.stderr.count("\n") == 1
