@@ -73,7 +73,12 @@ class ArchiveFiles:
     def remove_all(self) -> bool:
         """Take away what an erasure must reach; whether nothing is left."""
         with self._changing:
-            return all([self._remove(name) for name in os.listdir(self._folder)])  # noqa: PTH208, C419 (each is tried)
+            try:
+                names = os.listdir(self._folder)  # noqa: PTH208
+            except OSError as error:
+                _LOG.error("archives could not be looked for, which will be tried again: %s", error.strerror)
+                return False
+            return all([self._remove(name) for name in names])  # noqa: C419 (each is tried)
 
     def sweep(self, needed: Callable[[], Collection[str]]) -> None:
         """Take away the archives that nobody holds and no job needs, which is asked after the files were looked at."""

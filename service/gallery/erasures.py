@@ -49,6 +49,7 @@ class Erasures(ABC):
         self._waiting: list[_Waiting] = []
         self._round: Round | None = None
         self._unfinished = False
+        self._last = 0  # the number of the last erasure that is to be finished here
         self._late = late
         self._retry_s = _FIRST_RETRY_S
         self._not_before_s = 0.0
@@ -56,7 +57,7 @@ class Erasures(ABC):
     def begin(self) -> None:
         """An erasure was committed: from now on there is something to do."""
         self._cleanup.note()
-        self._unfinished = True
+        self._owe()
 
     def wait(self, future: "Future[Any]", result: Any) -> None:
         """Give `future` the `result`, and what is pending, once nothing is or patience ends."""
@@ -77,7 +78,7 @@ class Erasures(ABC):
             return
         self.pending = left
         if self._is_under_way() or left == (INDEX,):
-            self._not_before_s = now_s + _LOOK_AGAIN_S
+            self._not_before_s = now_s + max(_LOOK_AGAIN_S, now_s - started_s)
         else:
             _LOG.warning("an erasure is not complete, and will be tried again: %s", ", ".join(left))
             self._not_before_s = now_s + max(self._retry_s, now_s - started_s)
@@ -93,6 +94,9 @@ class Erasures(ABC):
                 break
             time.sleep(_LOOK_AGAIN_S)
         self._answer(lambda _: True)
+
+    def _owe(self) -> None:
+        self._unfinished, self._last = True, self._cleanup.noted
 
     def _left_to_do(self) -> tuple[str, ...]:
         left = self._cleanup.work()
@@ -112,7 +116,7 @@ class Erasures(ABC):
         self.pending = ()
         self._answer(lambda item: item.number <= number)
         self._retry_s = _FIRST_RETRY_S
-        if self._cleanup.noted > number:
+        if self._last > number:
             self.pending = ("database",)
         else:
             self._unfinished = self._late = False

@@ -56,8 +56,13 @@ class RedisErasures(Erasures):
 
     def take_up(self) -> None:
         """Finish what the service that erased it did not."""
-        self.begin()
+        self._cleanup.note()
+        self._owe()
         self._late = True
+
+    def begin(self) -> None:
+        """As :meth:`Erasures.begin`; the store has noted it with its version."""
+        self._owe()
 
     @property
     def is_idle(self) -> bool:

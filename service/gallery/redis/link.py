@@ -22,6 +22,7 @@ from service.gallery.sqlite.schema import RECORDS_VERSION
 T = TypeVar("T")
 ENTRIES_KEPT = 10_000  # of the log: a service that is further behind loads everything anew,
 _MOST_ENTRIES = 200_000  # but one that does so just now needs those since it began
+TURN_PAUSE_S = 0.01  # of those whose turn it is not
 _ENTRIES_AT_ONCE = 500
 _ROWS_AT_ONCE = 1_000
 _CONNECT_S, _ANSWER_S = 2.0, 3.0
@@ -96,7 +97,7 @@ class Link:
         self._address = address
         self._lease_s = lease_s
         self._client = _client(address)
-        names = ("BEGIN", "COMMIT", "NEWS", "BEAT", "SLOWEST", "HEARD", "FORGET", "TAKE")
+        names = ("BEGIN", "COMMIT", "LEAVE_TURN", "NEWS", "BEAT", "SLOWEST", "HEARD", "FORGET", "TAKE")
         self._scripts = {name: self._client.register_script(getattr(scripts, name)) for name in names}
 
     def close(self) -> None:
@@ -141,6 +142,10 @@ class Link:
     def take_turn(self, request: str, for_s: float) -> None:
         """Let no other request be kept until this one is, or the time is over; unless another has its turn."""
         self._ask(lambda: self._client.set(self._key("turn"), request, nx=True, px=round(1000 * for_s)))
+
+    def leave_turn(self, request: str) -> None:
+        """It is not to be kept any more."""
+        self._script("LEAVE_TURN", [self._key("turn")], [request])
 
     def head(self, place: Place = Place()) -> Head | None:
         """Where the gallery is, and some entries after `place`; None: there is none. Raises HomeError, LostError."""
@@ -201,11 +206,14 @@ class Link:
         """It is gone from the folder."""
         self._ask(lambda: self._client.lrem(self._key("doomed"), 0, name))
 
-    def beat(self, store_id: str, home_id: str, version: int) -> None:
-        """Say that this service is there, and how far it followed. Raises LostError."""
+    def beat(self, store_id: str, home_id: str, cleaned: int, followed: int) -> None:
+        """Say that this service is there, up to which version it followed, and up to which it has nothing erased left.
+
+        Raises LostError.
+        """
         keys = [self._key(name) for name in ("head", "services")]
-        if self._script("BEAT", keys, [store_id, home_id, version]) == b"lost":
-            raise _lost(Place(version))
+        if self._script("BEAT", keys, [store_id, home_id, cleaned, followed]) == b"lost":
+            raise _lost(Place(followed))
 
     def leave(self, home_id: str) -> None:
         """Say that this service is gone: nobody waits for it any more."""
@@ -220,7 +228,7 @@ class Link:
         return float(self._script("TAKE", [self._key(f"limit:{key_id}")], [per_minute]))
 
     def slowest(self) -> int:
-        """The lowest version that any service that was heard of has followed to; -1: none was."""
+        """The lowest version up to which any service that was heard of has nothing erased left; -1: none was."""
         return int(self._script("SLOWEST", [self._key("services")], [self._lease_s + 1]))
 
     def forget(self, version: int) -> None:

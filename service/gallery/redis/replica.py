@@ -4,6 +4,7 @@ import json
 import os
 import sqlite3
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ import numpy as np
 
 from service.gallery.errors import HomeError
 from service.gallery.redis.errors import LostError
-from service.gallery.redis.link import Changes, Entry, Head, Link, Place
+from service.gallery.redis.link import TURN_PAUSE_S, Changes, Entry, Head, Link, Place
 from service.gallery.redis.rows import SEQUENCE, Table, decode, encode, tables_of
 from service.gallery.sqlite.schema import connect, open_file
 from service.gallery.store import News
@@ -103,7 +104,9 @@ class Replica:
         """Commit what was written since :meth:`begin` to rows that nobody else writes, whatever others wrote."""
         changes, request = self.changes(lambda _: None), os.urandom(16).hex()
         self.writer.execute("COMMIT")
-        while self._link.commit(self.store_id, self.place, request, changes) != "kept":
+        while (said := self._link.commit(self.store_id, self.place, request, changes)) != "kept":
+            if said == "wait":
+                time.sleep(TURN_PAUSE_S)
             self.follow()
 
     def begin(self) -> None:

@@ -40,14 +40,16 @@ local function made(requests, newest, version)
 end
 """
 
-# The lowest version of the services that were heard of within so many seconds; -1: none was.
+# The lowest version that services which were heard of within so many seconds have followed to or, where that is asked
+# for, cleaned up to; -1: none was.
 _SLOWEST = """
-local function slowest(services, within)
+local function slowest(services, within, cleaned)
   local now, lowest = tonumber(redis.call('TIME')[1]), -1
   local all = redis.call('HGETALL', services)
   for i = 2, #all, 2 do
-    local version, at = string.match(all[i], '(%d+) (%d+)')
-    if now - tonumber(at) <= within and (lowest < 0 or tonumber(version) < lowest) then lowest = tonumber(version) end
+    local clean, at, followed = string.match(all[i], '(%d+) (%d+) ?(%d*)')
+    local version = tonumber(cleaned and clean or followed) or tonumber(clean)
+    if now - tonumber(at) <= within and (lowest < 0 or version < lowest) then lowest = version end
   end
   return lowest
 end
@@ -68,9 +70,10 @@ if version > mine then
   if made(KEYS[3], version, mine + 1) == ARGV[4] then return 'kept' end
   return 'behind'
 end
-if ARGV[5] == '' then return 'kept' end
 local turn = redis.call('GET', KEYS[4])
-if turn == ARGV[4] then redis.call('DEL', KEYS[4]) elseif turn then return 'wait' end
+if turn == ARGV[4] then redis.call('DEL', KEYS[4]) end
+if ARGV[5] == '' then return 'kept' end
+if turn and turn ~= ARGV[4] then return 'wait' end
 apply(9, KEYS[6])
 redis.call('RPUSH', KEYS[2], ARGV[5])
 redis.call('RPUSH', KEYS[3], ARGV[4])
@@ -79,7 +82,7 @@ redis.call('HINCRBY', KEYS[1], 'version', 1)
 local length = redis.call('LLEN', KEYS[2])
 local over = length - tonumber(ARGV[6])
 if over > 0 then
-  local needed = slowest(KEYS[5], tonumber(ARGV[8]))
+  local needed = slowest(KEYS[5], tonumber(ARGV[8]), false)
   if needed >= 0 then over = math.min(over, needed - tonumber(head[3])) end
   over = math.max(over, length - tonumber(ARGV[7]))
 end
@@ -87,6 +90,12 @@ if over > 0 then
   redis.call('LTRIM', KEYS[2], over, -1)
   redis.call('HINCRBY', KEYS[1], 'floor', over)
 end
+return 'kept'
+"""
+
+# KEYS: turn. ARGV: request.
+LEAVE_TURN = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return 'kept'
 """
 
@@ -101,7 +110,8 @@ if first >= 0 then entries = redis.call('LRANGE', KEYS[2], first, first + tonumb
 return {{head[1], head[2], head[3], head[4], made(KEYS[3], newest, mine) or '', entries}}
 """
 
-# KEYS: head, services. ARGV: store, home id, version. A service that was silent for a day is forgotten.
+# KEYS: head, services. ARGV: store, home id, the versions it has cleaned up to and followed to. A service that was
+# silent for a day is forgotten.
 BEAT = """
 if redis.call('HGET', KEYS[1], 'store') ~= ARGV[1] then return 'lost' end
 local now = tonumber(redis.call('TIME')[1])
@@ -109,13 +119,13 @@ local all = redis.call('HGETALL', KEYS[2])
 for i = 1, #all, 2 do
   if now - tonumber(string.match(all[i + 1], ' (%d+)')) > 86400 then redis.call('HDEL', KEYS[2], all[i]) end
 end
-redis.call('HSET', KEYS[2], ARGV[2], ARGV[3] .. ' ' .. now)
+redis.call('HSET', KEYS[2], ARGV[2], ARGV[3] .. ' ' .. now .. ' ' .. ARGV[4])
 return 'kept'
 """
 
-# KEYS: services. ARGV: of how many seconds. The lowest version of those that were heard of since.
+# KEYS: services. ARGV: of how many seconds. The lowest version that those which were heard of since have cleaned up to.
 SLOWEST = f"""{_SLOWEST}
-return slowest(KEYS[1], tonumber(ARGV[1]))
+return slowest(KEYS[1], tonumber(ARGV[1]), true)
 """
 
 # KEYS: services. ARGV: of how many seconds. The home ids of those that were heard of since.

@@ -19,7 +19,7 @@ from service.gallery.redis.crops import RedisCrops
 from service.gallery.redis.erasures import RedisErasures
 from service.gallery.redis.errors import AwayError, LostError, UnknownEndError
 from service.gallery.redis.folder import SharedFolder
-from service.gallery.redis.link import Changes, Link, Place, Said, patiently
+from service.gallery.redis.link import TURN_PAUSE_S, Changes, Link, Place, Said, patiently
 from service.gallery.redis.replica import Replica
 from service.gallery.sqlite.reading import Reading
 from service.gallery.sqlite.scrub import keep_scratch_in
@@ -32,7 +32,7 @@ _BEAT_S = 1.0
 _PATIENCE_S = 5.0  # with a Redis that does not answer a write
 _WRITER_S = 10.0  # how long a reader waits for a writer that has yet to follow
 _LOSSES = 3  # after so many a transaction that others were faster than is given a turn of its own
-_TURN_PAUSE_S = 0.01  # of those whose turn it is not
+_LONGEST_TURN_S = 10.0
 _GONE_S = 60.0  # an erasure that nobody finished for so long is anybody's
 _CLEANUP_SHARE = 4  # times what cleaning up took, until it is done again
 _READERS = 48  # more than there are threads that read
@@ -74,8 +74,10 @@ class RedisStore(Store):
             self._replica.open()
             folder = None if address.crops is None else SharedFolder(address.crops, self.home_id)
             self.crops = RedisCrops(self._link, home, folder)
-            self._beat()
             due = self._is_erasure_due()
+            if due:  # some of it may have gone from Redis while it was loaded, and is in this copy's file
+                self._erased.append((self._cleanup.note(), 0))
+            self._beat()
             self._newest_erasure, self._newest_erasure_s = self._replica.version, time.monotonic()
             self._scrubs = RedisErasures(
                 *(self._link, self._replica, self._cleanup),
@@ -137,6 +139,8 @@ class RedisStore(Store):
 
     def _due_in_s(self) -> float | None:
         erasure_s = super()._due_in_s()
+        if self._lost:
+            return erasure_s
         look_s = max(0.0, self._next_look_s - time.monotonic())
         return look_s if erasure_s is None else min(erasure_s, look_s)
 
@@ -169,9 +173,9 @@ class RedisStore(Store):
         gone, now_s = self._cleanup.gone, time.monotonic()
         while self._erased and self._erased[0][0] <= gone:
             self._erased.popleft()
-        self._link.beat(
-            self._replica.store_id, self.home_id, self._erased[0][1] if self._erased else self._replica.version
-        )
+        followed = self._replica.version
+        cleaned = self._erased[0][1] if self._erased else followed
+        self._link.beat(self._replica.store_id, self.home_id, cleaned, followed)
         self._said_gone, self._said_s = gone, now_s
 
     def _breathe(self) -> None:
@@ -184,7 +188,7 @@ class RedisStore(Store):
             self._said_s = time.monotonic()
             _LOG.debug("not heard of: %s", error)
 
-    def _lose(self, error: ReidError) -> None:
+    def _lose(self, error: Exception) -> None:
         _LOG.critical("nothing is answered any more: %s", error)
         self._lost = str(error)
 
@@ -217,14 +221,16 @@ class RedisStore(Store):
             self._note_erasure(before)
         try:
             self._news(Reading(self._connection), news)
-        except ReidError as error:  # what is searched is not what is kept
+        except (ReidError, sqlite3.Error, ValueError) as error:  # what is searched is not what is kept
             self._lose(error)
-            raise
+            raise DamageError(self._lost) from error
 
     def _commit(self, group: list[Operation]) -> None:
+        request = os.urandom(16).hex()
         try:
-            self._keep(group, os.urandom(16).hex())
+            self._keep(group, request)
         except (sqlite3.Error, ReidError) as error:
+            self._leave_turn(request)
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             if isinstance(error, LostError):
@@ -234,18 +240,25 @@ class RedisStore(Store):
         for item in group:
             self._follow(item)
 
+    def _leave_turn(self, request: str) -> None:
+        try:
+            self._link.leave_turn(request)
+        except ReidError as error:
+            _LOG.debug("a turn, if one was taken, ends by itself: %s", error)
+
     def _keep(self, group: list[Operation], request: str) -> None:
         """Run them, again and again where others were first, until Redis keeps what they write."""
         losses, began_s = 0, time.monotonic()
         while (said := self._said_of(group, request)) != "kept":
             losses += 1
             if said == "wait":
-                time.sleep(_TURN_PAUSE_S)
+                time.sleep(TURN_PAUSE_S)
             elif losses >= _LOSSES:
-                self._link.take_turn(request, 1 + 2 * (time.monotonic() - began_s))
+                self._link.take_turn(request, min(1 + 2 * (time.monotonic() - began_s), _LONGEST_TURN_S))
             began_s = time.monotonic()
             self._follow_others()
-            self._breathe()
+            if began_s - self._contact_s >= _BEAT_S:
+                self._beat()
 
     def _said_of(self, group: list[Operation], request: str) -> Said:
         """Run them once; what Redis says of what they write, of which nothing is left here unless it is kept."""

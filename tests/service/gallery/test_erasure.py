@@ -76,6 +76,14 @@ def test_a_crop_that_cannot_be_removed_is_said_and_removed_later(gallery, impati
     assert later.value.completed_at is not None
 
 
+def test_archives_that_cannot_be_looked_for_are_said_and_removed_later(gallery, impatient, tmp_path):
+    gallery.enrol(EVERYONE, [crop("a")], fields("ada"))
+    (tmp_path / "archives").rmdir()
+    assert gallery.erase_person(EVERYONE, "ada").pending == ("archives",)
+    (tmp_path / "archives").mkdir()
+    wait_until(lambda: gallery.pending == ())
+
+
 def test_a_crop_that_could_not_be_removed_is_removed_at_the_next_start(impatient, tmp_path):
     gallery = open_gallery(tmp_path)
     gallery.enrol(EVERYONE, [crop("a")], fields("ada"))

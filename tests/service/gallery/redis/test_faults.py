@@ -1,6 +1,7 @@
 """Redis killed, slow, flushed, misused: nothing acknowledged is lost or there twice, and what is wrong is said."""
 
 import shutil
+import sqlite3
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -173,6 +174,7 @@ def test_a_flushed_redis_is_said_and_nothing_is_answered_from_memory(server, rep
     gallery.enrol(EVERYONE, [crop("a")], fields())
     server.client.flushall()
     wait_until(lambda: refuses(gallery, DamageError))
+    assert gallery._store._due_in_s() is None  # there is nothing to look for any more
     asks = [gallery.probe, lambda: found(gallery, looking_like("a")), lambda: gallery.enrol(EVERYONE, [], fields())]
     for ask in asks:
         with pytest.raises(StoreError, match="flushed"):
@@ -214,8 +216,17 @@ def test_the_log_is_kept_for_one_that_loads_a_large_gallery(server, replica, mon
                     one.enrol(EVERYONE, [crop(f"{number}")], fields())
         return all_rows(link, table)
 
+    beat, beats = Link.beat, []
+
+    def noted(link, store_id, home_id, cleaned, followed):
+        beats.append((home_id, cleaned, followed))
+        beat(link, store_id, home_id, cleaned, followed)
+
     monkeypatch.setattr(Link, "all_rows", slow)
+    monkeypatch.setattr(Link, "beat", noted)
     other = replica("other")
+    loaded = next(said for said in beats if said[0] == other.store.home_id and said[2] > 0)
+    assert loaded[1] == 0, "what went while it loaded is in its file until that is cleaned"
     assert loads == ["sightings"]
     assert pending == [("database",)]
     assert ids(other) == ids(one)
@@ -251,6 +262,56 @@ def test_a_transaction_that_takes_long_has_its_turn_among_many_short_ones(server
         loading.result()
     assert len(runs) > 1
     assert not server.client.exists("reid:{reid}:turn")
+
+
+def test_a_turn_ends_with_what_it_was_for(server, replica):
+    gallery = replica("one")
+    link, commit = gallery._store._link, gallery._store._link.commit
+    answers = iter(["behind"] * 3)
+
+    def refuse(*asked) -> str:
+        answer = next(answers, None)
+        if answer is None:
+            assert server.client.exists("reid:{reid}:turn")
+            raise StoreError("Redis refuses: OOM")
+        return answer
+
+    link.commit = refuse
+    with pytest.raises(StoreError, match="OOM"):
+        gallery.store.write(lambda writing: writing.begin_change())
+    link.commit = commit
+    assert not server.client.exists("reid:{reid}:turn")
+
+    link.take_turn("a" * 32, 10)
+    head = link.head()
+    assert link.commit(head.store_id, Place(head.version), "a" * 32, Changes()) == "kept"  # it wrote nothing
+    assert not server.client.exists("reid:{reid}:turn")
+
+
+def test_while_another_has_its_turn_writes_wait_and_reads_go_on(server, replica, monkeypatch):
+    monkeypatch.setattr("service.gallery.redis.store.LEASE_S", 0.2)
+    monkeypatch.setattr("service.gallery.redis.store._BEAT_S", 0.05)
+    monkeypatch.setattr("service.gallery.redis.store._WRITER_S", 0.0)
+    gallery = replica("one")
+    link = Link(server.address())
+    link.take_turn("a" * 32, 1)
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(gallery.enrol, EVERYONE, [crop("a")], fields())
+        while not writing.done():
+            assert not refuses(gallery, StoreError)
+        writing.result()
+    link.close()
+
+
+def test_an_index_that_could_not_follow_is_not_searched(replica):
+    one, other = replica("one"), replica("other")
+
+    def fail(*_) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    other._store._news = fail
+    one.enrol(EVERYONE, [crop("a")], fields())
+    wait_until(lambda: refuses(other, DamageError))
 
 
 @pytest.mark.parametrize("more", [0, 3])
