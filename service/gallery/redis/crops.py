@@ -2,9 +2,10 @@
 
 import logging
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from service.gallery.crops import sha256_of
@@ -16,23 +17,44 @@ from service.gallery.redis.folder import SharedFolder
 from service.gallery.redis.link import Link
 
 _LOG = logging.getLogger(__name__)
+_AT_ONCE = 200  # files to take away before the writer does something else
+_SETTLED = -1  # of a file: whether it is named is certain by now
 _FILE = b"file:"  # what Redis has of a crop in the folder: this, and the file's name
+
+
+@dataclass
+class _Held:
+    """A crop that requests are keeping just now: what Redis is to have of it, and how many they are."""
+
+    value: bytes
+    holders: int = 0
+    open_at: int = _SETTLED  # the version after which a request whose end is unknown may yet be kept
 
 
 class RedisCrops:
     """The crops of one gallery. Those that nothing needs are gone from Redis with the commit that let go of them.
 
     With a `folder`, that of a new one is a file there, which the commit names; a commit that lets go of it puts it on a
-    list, and whichever service comes first takes it away. What Redis holds itself stays there.
+    list, and whichever service comes first takes it away. What Redis holds itself stays there. `version` says how far
+    this service's copy has followed; `breathe` is called often while a sweep takes long.
     """
 
-    def __init__(self, link: Link, home: Path, folder: SharedFolder | None) -> None:
+    def __init__(
+        self,
+        link: Link,
+        home: Path,
+        folder: SharedFolder | None,
+        version: Callable[[], int],
+        breathe: Callable[[], None],
+    ) -> None:
         self._link = link
         self._owner = home / "store"
         self._folder = folder
+        self._version = version
+        self._breathe = breathe
         self._changing = threading.Lock()
-        self._held: Counter[str] = Counter()
-        self._values: dict[str, bytes] = {}
+        self._held: dict[str, _Held] = {}
+        self._loose: dict[str, int] = {}  # files that may be named: once the copy is past that version, Redis knows
 
     def claim(self, store_id: str, _: Callable[[str], set[str]]) -> None:
         """Bind home and folder to the store of that id; raises HomeError where they are bound to another."""
@@ -50,22 +72,25 @@ class RedisCrops:
     @contextmanager
     def keeping(self, jpegs: Sequence[bytes]) -> Iterator[list[str]]:
         """Give their sha256; a commit inside the block that needs one of them keeps it. Raises StoreError."""
-        hashes = sha256_of(jpegs)
-        values: list[bytes] = []
+        hashes, taken = sha256_of(jpegs), []
+        open_at = _SETTLED
         try:
             for sha256, jpeg in zip(hashes, jpegs, strict=True):
-                values.append(self._value(sha256, jpeg))
-            with self._holding(hashes, values):
-                yield hashes
-        except UnknownEndError:
-            values.clear()  # they may be named yet: the next start knows
+                self._hold(sha256, self._value(sha256, jpeg))
+                taken.append(sha256)
+            yield hashes
+        except UnknownEndError as error:
+            open_at = error.version
             raise
         finally:
-            self._drop_unnamed(value.removeprefix(_FILE).decode() for value in values if value.startswith(_FILE))
+            for sha256 in taken:
+                self._let_go(sha256, open_at)
+            self.settle()
 
     def held(self, sha256: str) -> bytes | None:
         """What Redis is to have of a crop that is being kept just now."""
-        return self._values.get(sha256)
+        held = self._held.get(sha256)
+        return None if held is None else held.value
 
     def read(self, sha256: str) -> bytes:
         """The crop of that hash; raises FileNotFoundError, DamageError, StoreError."""
@@ -78,36 +103,71 @@ class RedisCrops:
         return jpeg
 
     def remove(self, _: Iterable[str]) -> set[str]:
-        """Take away what commits of any service let go of; raises StoreError."""
+        """Take away some of what commits of any service let go of, and return what is left; raises StoreError."""
         if self._folder is None:
-            return set()
-        left = set()
-        while doomed := [name for name in self._link.doomed_files() if name not in left]:
-            for name in doomed:
-                if self._folder.is_dropped(name.removeprefix(_FILE.decode())):
-                    self._link.forget_file(name)
-                else:
-                    left.add(name)
-        return left
+            return set(self._link.doomed_files())  # for a service that has it
+        left = self.settle()
+        self._link.forget_files([name for name in self._link.doomed_files()[:_AT_ONCE] if self._is_dropped(name)])
+        return left.union(self._link.doomed_files())
 
     def sweep(self, _: Callable[[str], set[str]]) -> set[str]:
         """Remove files that no commit came to name."""
         if self._folder is not None:
-            for names in self._folder.unfinished():
-                self._drop_unnamed(names)
+            for names in self._folder.names():
+                self._breathe()
+                for name in self._unnamed(names):
+                    if self._folder.is_abandoned(name):
+                        self._loose[name] = _SETTLED
         return self.remove(())
 
-    @contextmanager
-    def _holding(self, hashes: list[str], values: list[bytes]) -> Iterator[None]:
+    def settle(self) -> set[str]:
+        """Take away the files of which it is certain by now that no commit names them; those that stay for now."""
+        version = self._version()
         with self._changing:
-            self._held.update(hashes)
-            self._values.update(zip(hashes, values, strict=True))
+            certain = {name for name, open_at in self._loose.items() if open_at < version}
+        some = set(islice(certain, _AT_ONCE))
+        if not some:
+            return some
         try:
-            yield
-        finally:
-            with self._changing:
-                self._held -= Counter(hashes)
-                self._values = {one: value for one, value in self._values.items() if one in self._held}
+            unnamed = self._unnamed(some)
+        except StoreError as error:
+            _LOG.debug("%d crops that may not be needed stay for now: %s", len(certain), error)
+            return certain
+        done = {name for name in some if name not in unnamed or self._is_dropped(name)}
+        with self._changing:
+            for name in done:
+                self._loose.pop(name, None)
+        return certain - done
+
+    def _unnamed(self, names: Iterable[str]) -> set[str]:
+        asked = list(names)
+        values = self._link.crops([name.split("-")[0] for name in asked])
+        return {name for name, value in zip(asked, values, strict=True) if value != _FILE + name.encode()}
+
+    def _is_dropped(self, name: str) -> bool:
+        assert self._folder is not None
+        return self._folder.is_dropped(name.removeprefix(_FILE.decode()))
+
+    def _hold(self, sha256: str, value: bytes) -> None:
+        """All who keep the same crop have one value for it: none of them may take the others' away."""
+        with self._changing:
+            held = self._held.setdefault(sha256, _Held(value))
+            held.holders += 1
+            if held.value != value:
+                self._loosen(value, _SETTLED)
+
+    def _let_go(self, sha256: str, open_at: int) -> None:
+        with self._changing:
+            held = self._held[sha256]
+            held.holders -= 1
+            held.open_at = max(held.open_at, open_at)
+            if not held.holders:
+                del self._held[sha256]
+                self._loosen(held.value, held.open_at)
+
+    def _loosen(self, value: bytes, open_at: int) -> None:
+        if value.startswith(_FILE):
+            self._loose[value.removeprefix(_FILE).decode()] = open_at
 
     def _value(self, sha256: str, jpeg: bytes) -> bytes:
         return jpeg if self._folder is None else _FILE + self._folder.put(sha256, jpeg).encode()
@@ -121,17 +181,3 @@ class RedisCrops:
             if self._link.crops([sha256]) == [value]:
                 raise DamageError(f"expected the crop that was kept, got no file {error.filename}") from error
             raise  # it went just now
-
-    def _drop_unnamed(self, names: Iterable[str]) -> None:
-        """Take away those files that the gallery does not name; where it does not answer, the next start does."""
-        files = list(names)
-        if not files or self._folder is None:
-            return
-        try:
-            named = self._link.crops([name.split("-")[0] for name in files])
-        except StoreError as error:
-            _LOG.warning("%d crops that may not be needed stay until the next start: %s", len(files), error)
-            return
-        for name, value in zip(files, named, strict=True):
-            if value != _FILE + name.encode():
-                self._folder.is_dropped(name)

@@ -12,4 +12,8 @@ class LostError(DamageError):
 
 
 class UnknownEndError(StoreError):
-    """Redis did not say whether it kept a write: it may have, or may do so yet."""
+    """Redis did not say whether it kept a write after that `version`: it may have, or may do so yet."""
+
+    def __init__(self, message: str, version: int) -> None:
+        super().__init__(message)
+        self.version = version

@@ -71,18 +71,18 @@ class SharedFolder:
             return False
         return True
 
-    def unfinished(self) -> Iterator[list[str]]:
-        """The files that this home left in an earlier run, and all that are old, some at a time."""
-        before_s = time.time() - _ABANDONED_S
+    def names(self) -> Iterator[list[str]]:
+        """All files, some at a time."""
         for number in range(256):
-            names = [path.stem for path in (self._folder / f"{number:02x}").glob("*.jpg")]
-            yield [name for name in names if f"-{self._home_id}-" in name or self._is_older(name, before_s)]
+            yield [path.stem for path in (self._folder / f"{number:02x}").glob("*.jpg")]
 
-    def _is_older(self, name: str, before_s: float) -> bool:
+    def is_abandoned(self, name: str) -> bool:
+        """Whether no commit will come to name the file: an earlier run of this home made it, or it is old."""
         try:
-            return self._path(name).stat().st_mtime < before_s
+            is_old = self._path(name).stat().st_mtime < time.time() - _ABANDONED_S
         except FileNotFoundError:  # another took it away just now
             return False
+        return is_old or f"-{self._home_id}-" in name
 
     def _path(self, name: str) -> Path:
         return self._folder / name[:2] / f"{name}.jpg"

@@ -202,9 +202,12 @@ class Link:
         found = self._ask(lambda: self._client.lrange(self._key("doomed"), 0, _ROWS_AT_ONCE - 1))
         return [name.decode() for name in found]
 
-    def forget_file(self, name: str) -> None:
-        """It is gone from the folder."""
-        self._ask(lambda: self._client.lrem(self._key("doomed"), 0, name))
+    def forget_files(self, names: Sequence[str]) -> None:
+        """They are gone from the folder."""
+        with self._client.pipeline(transaction=False) as asked:
+            for name in names:
+                asked.lrem(self._key("doomed"), 1, name)
+            self._ask(asked.execute)
 
     def beat(self, store_id: str, home_id: str, cleaned: int, followed: int) -> None:
         """Say that this service is there, up to which version it followed, and up to which it has nothing erased left.

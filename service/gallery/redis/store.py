@@ -73,7 +73,7 @@ class RedisStore(Store):
             self._cleanup = Cleanup(self._replica.taker, beside)
             self._replica.open()
             folder = None if address.crops is None else SharedFolder(address.crops, self.home_id)
-            self.crops = RedisCrops(self._link, home, folder)
+            self.crops = RedisCrops(self._link, home, folder, lambda: self._replica.version, self._breathe)
             due = self._is_erasure_due()
             if due:  # some of it may have gone from Redis while it was loaded, and is in this copy's file
                 self._erased.append((self._cleanup.note(), 0))
@@ -199,6 +199,7 @@ class RedisStore(Store):
             self._cleanup.work()
             ended_s = time.monotonic()
             self._next_cleanup_s = ended_s + _CLEANUP_SHARE * (ended_s - started_s)
+        self.crops.settle()
         is_old = started_s - self._newest_erasure_s >= _GONE_S
         if is_old and self._scrubs.is_idle and self._is_erasure_due():
             _LOG.warning("an erasure that another service did not finish is taken up")
@@ -295,5 +296,6 @@ class RedisStore(Store):
         except AwayError as error:
             self._away = True
             raise UnknownEndError(
-                f"{error}; whether this was kept is not known: ask again, with the same Idempotency-Key"
+                f"{error}; whether this was kept is not known: ask again, with the same Idempotency-Key",
+                replica.version,
             ) from error

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,14 @@ def files(shared: Path) -> list[bytes]:
     return sorted(path.read_bytes() for path in shared.rglob("*.jpg"))
 
 
+def is_done(action: Callable[[], object]) -> bool:
+    try:
+        action()
+    except StoreError:
+        return False
+    return True
+
+
 def in_redis(server: RedisServer, text: str) -> bool:
     values = [server.client.get(key) for key in server.client.scan_iter("reid:{reid}:crop:*")]
     return crop(text).jpeg in values
@@ -64,6 +73,47 @@ def test_a_crop_of_two_sightings_is_one_file_and_goes_with_the_last(opened, shar
     one.delete_sighting(EVERYONE, first)
     assert other.crop(EVERYONE, second) == crop("a").jpeg
     other.delete_sighting(EVERYONE, second)
+    assert files(shared) == []
+
+
+@pytest.mark.parametrize("refused_first", [True, False])
+def test_one_of_two_requests_with_the_same_bytes_is_refused_and_the_other_keeps_them(opened, shared, refused_first):
+    gallery = opened("one")
+    crops = gallery._store.crops
+    with ExitStack() as refused, ExitStack() as kept:
+        for request in (refused, kept) if refused_first else (kept, refused):
+            (sha256,) = request.enter_context(crops.keeping([crop("a").jpeg]))
+        refused.close()
+        sighting, _ = gallery.store.write(lambda writing: writing.add_sighting(crop("a"), sha256, fields()))
+    assert gallery.crop(EVERYONE, sighting) == crop("a").jpeg
+    assert files(shared) == [crop("a").jpeg]
+
+
+def test_what_was_refused_while_redis_was_away_is_gone_when_its_person_is(opened, server, shared, monkeypatch):
+    monkeypatch.setattr("service.gallery.redis.store._PATIENCE_S", 0.0)
+    gallery = opened("one")
+    enrol(gallery, "a", "ada")
+    server.kill()
+    for _ in range(3):
+        with pytest.raises(StoreError):
+            enrol(gallery, "b", "ada")
+    assert len(files(shared)) > 1
+    server.start()
+    wait_until(lambda: is_done(lambda: gallery.erase_person(EVERYONE, "ada")))
+    wait_until(lambda: gallery.pending == ())
+    assert files(shared) == []
+
+
+def test_a_service_without_the_folder_leaves_the_files_to_one_with_it(replica, opened, shared, monkeypatch):
+    monkeypatch.setattr("service.gallery.erasures.PATIENCE_S", 0.0)
+    without, having = replica("without"), opened("having")
+    enrol(having, "a", "ada")
+    without.wait_for(having.change)
+    having.close()
+    assert "crops" in without.erase_person(EVERYONE, "ada").pending
+    assert files(shared) == [crop("a").jpeg]
+    opened("having")
+    wait_until(lambda: without.pending == ())
     assert files(shared) == []
 
 
