@@ -1,5 +1,6 @@
 """Where a network starts from: nothing, ImageNet, a file, or another bundle."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import timm
@@ -11,14 +12,19 @@ from reid.bundle import load_network, read_bundle
 from reid.errors import RecipeError
 from reid.kinds import EMBEDDING
 from reid.networks.embedding import EmbeddingNetwork
+from trainer.growth import grow
+from trainer.pixels import load_pixels
+
+_CROPS_TO_GROW_ON = 256
 
 
-def load_initial_weights(network: EmbeddingNetwork, source: str) -> None:
+def load_initial_weights(network: EmbeddingNetwork, source: str, crops: Sequence[Path] = ()) -> None:
     """Fill `network` in place.
 
     `none` keeps its random weights; `imagenet` fills the backbone with torchvision's V1 weights and `timm:NAME` with
-    timm's (both downloaded on first use); a `.pth` file fills the backbone; a bundle folder fills everything. Raises
-    :class:`RecipeError` when the source is none of these or its tensors do not fit exactly.
+    timm's (both downloaded on first use); a `.pth` file fills the backbone; a bundle folder fills everything;
+    `grown:FOLDER` makes a ResNet-50 do what a ResNet-18's bundle does (:mod:`trainer.growth`), on some of `crops`.
+    Raises :class:`RecipeError` when the source is none of these or its tensors do not fit exactly.
     """
     path = Path(source)
     if source == "none":
@@ -27,14 +33,25 @@ def load_initial_weights(network: EmbeddingNetwork, source: str) -> None:
         _fill(network.backbone, _imagenet(network.arguments.backbone), source)
     elif source.startswith("timm:"):
         _fill(network.backbone, _timm(source.removeprefix("timm:")), source)
+    elif source.startswith("grown:"):
+        _grow(network, Path(source.removeprefix("grown:")), crops)
     elif (path / "bundle.json").is_file():
         _fill(network, load_network(path, read_bundle(path, EMBEDDING), EMBEDDING).state_dict(), source)
     elif path.is_file():
         _fill(network.backbone, _without_classifier(torch.load(path, weights_only=True)), source)
     else:
         raise RecipeError(
-            f"initial_weights: expected none, imagenet, timm:NAME, a .pth file or a bundle folder, got {source!r}"
+            "initial_weights: expected none, imagenet, timm:NAME, a .pth file, a bundle folder or grown:FOLDER, "
+            f"got {source!r}"
         )
+
+
+def _grow(network: EmbeddingNetwork, folder: Path, crops: Sequence[Path]) -> None:
+    if not (folder / "bundle.json").is_file():
+        raise RecipeError(f"initial_weights: expected grown: and a bundle folder, got {str(folder)!r}")
+    bundle = read_bundle(folder, EMBEDDING)
+    pixels = load_pixels(crops[:: -(-len(crops) // _CROPS_TO_GROW_ON)], bundle.preprocess)
+    grow(network, load_network(folder, bundle, EMBEDDING), bundle.preprocess.normalise(pixels))
 
 
 def _imagenet(backbone: str) -> dict[str, torch.Tensor]:

@@ -19,7 +19,7 @@ class ReidRecipe(RunRecipe):
     embedding_size: int = 512
     dropout: float = 0.0
     classifier_bias: bool = False
-    initial_weights: str = "none"  # `none`, `imagenet`, `timm:NAME`, a .pth file, or a bundle folder
+    initial_weights: str = "none"  # `none`, `imagenet`, `timm:NAME`, a .pth file, a bundle folder, or `grown:` and one
     # crops: (first epoch, height, width), rising; the last size is the bundle's
     sizes: tuple[tuple[int, int, int], ...] = ((0, 256, 128),)
     flip: float = 0.5

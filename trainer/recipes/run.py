@@ -22,7 +22,7 @@ class RunRecipe:
     schedule: str = "step"  # `step` (milestones, gamma), `cosine` (to zero) or `bouncing` (gamma at each bounce's end)
     milestones: tuple[int, ...] = ()
     gamma: float = 0.1
-    warmup_epochs: int = 0
+    warmup_epochs: float = 0
     warmup_factor: float = 0.01
     seed: int = 0
 

@@ -74,7 +74,7 @@ class ReidTask:
         self._check_people()
         torch.manual_seed(recipe.seed)
         self.model = IdentityModel(recipe, len(self.pids))
-        load_initial_weights(self.network, recipe.initial_weights)
+        load_initial_weights(self.network, recipe.initial_weights, [crop.path for crop in self.crops])
         if device.type == "cpu":
             use_products(self.model)
         # torch's types know `to` with a memory format for tensors only.
