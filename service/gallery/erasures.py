@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.gallery.cleanup import INDEX, Cleanup
-from service.gallery.records import Moment
+from service.gallery.records import Moment, made_at_us
 
 _LOG = logging.getLogger(__name__)
 PATIENCE_S = 5.0  # after this long an erasure is answered with what is pending
@@ -95,6 +95,11 @@ class Erasures(ABC):
             time.sleep(_LOOK_AGAIN_S)
         self._answer(lambda _: True)
 
+    def give_up(self) -> None:
+        """Answer everybody that it is not done; the next start does it."""
+        self.pending = self.pending or ("database",)
+        self._answer(lambda _: True)
+
     def _owe(self) -> None:
         self._unfinished, self._last = True, self._cleanup.noted
 
@@ -138,17 +143,21 @@ class Erasures(ABC):
         return [receipt_id for (receipt_id,) in found]
 
     def _write_receipts(self, connection: sqlite3.Connection, round_: Round, *, is_all: bool) -> None:
-        """Write the time into the receipts, and that nothing is due any more where that `is_all` there was."""
+        """Write the time into the receipts, and that nothing is due any more where that `is_all` there was.
+
+        Whichever service does so: who was answered before, because patience ended, is given the receipt again.
+        """
+        now_us = Moment.now().us
+        late = [self._late or now_us - made_at_us(receipt_id) >= 1e6 * PATIENCE_S for receipt_id in round_.receipts]
         connection.executemany(
             "UPDATE receipts SET completed_at_us = ?, late = ? WHERE receipt_id = ? AND completed_at_us IS NULL",
-            [(Moment.now().us, self._late, receipt_id) for receipt_id in round_.receipts],
+            [(now_us, is_late, receipt_id) for is_late, receipt_id in zip(late, round_.receipts, strict=True)],
         )
         if is_all:
             connection.execute("UPDATE counters SET value = 0 WHERE name = 'scrub_due'")
 
     def _answer(self, whom: Callable[[_Waiting], bool]) -> None:
         items = [item for item in self._waiting if whom(item)]
-        self._late = self._late or bool(items and self.pending)
         for item in items:
             item.future.set_result((item.result, self.pending))
         self._waiting = [item for item in self._waiting if not item.future.done()]

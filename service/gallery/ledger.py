@@ -150,7 +150,9 @@ class Ledger:
         return self._active.index.state
 
     def probe(self) -> None:
-        """Raise StoreError if the store does not answer."""
+        """Raise StoreError if the store does not answer, DamageError if it writes no more."""
+        if self._store.failure is not None:
+            raise self._store.failure
         with self._store.reading() as reading:
             reading.change()
 

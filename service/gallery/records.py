@@ -252,3 +252,8 @@ def new_id() -> str:
     value = value & ~(0xF << 76) | 0x7 << 76  # version
     value = value & ~(0x3 << 62) | 0x2 << 62  # variant
     return str(uuid.UUID(int=value))
+
+
+def made_at_us(id_: str) -> int:
+    """When :func:`new_id` made that one, to the millisecond."""
+    return (uuid.UUID(id_).int >> 80) * 1_000

@@ -56,6 +56,11 @@ class Operation:
     result: Any = None
     error: Exception | None = None
 
+    def fail(self, error: Exception) -> None:
+        """Tell a caller who was told nothing yet."""
+        if not self.future.done():
+            self.future.set_exception(error)
+
 
 class Store(ABC):
     """Records and vectors as SQLite tables; what makes a write durable is each store's own.
@@ -69,13 +74,15 @@ class Store(ABC):
 
     def __init__(self, connection: sqlite3.Connection, erasures: Erasures, *, erasure_due: bool) -> None:
         self.erasure_due = erasure_due
+        self.failure: DamageError | None = None  # after which nothing is written any more
         self._connection = connection
         self._erasures = erasures
         self._idle: queue.SimpleQueue[sqlite3.Connection] = queue.SimpleQueue()
         self._waiting: queue.SimpleQueue[Operation | None] = queue.SimpleQueue()
         self._pace = threading.Condition()
         self._scrubbing = False
-        self._writer = threading.Thread(target=self._write_groups, name="gallery-writer")
+        self._group: list[Operation] = []  # that is being written
+        self._writer = threading.Thread(target=self._write_or_refuse, name="gallery-writer")
         self._writer.start()
 
     @property
@@ -197,12 +204,25 @@ class Store(ABC):
         with self._pace:
             self._pace.notify_all()
 
+    def _write_or_refuse(self) -> None:
+        """Write until the store is closed; after a failure that nobody thought of, nothing more: all are told."""
+        try:
+            self._write_groups()
+        except Exception as error:  # noqa: BLE001 (raised where callers wait)
+            _LOG.critical("nothing is written any more", exc_info=True)
+            self.failure = DamageError(f"expected a writer that works, got: {error!r}; start the service again")
+            self._erasures.give_up()
+            for item in self._group:
+                item.fail(self.failure)
+            for item in iter(self._waiting.get, None):
+                item.fail(self.failure)
+
     def _write_groups(self) -> None:
         last = False
         while not last:
-            group, last = self._next_group()
-            if group:
-                self._commit(group)
+            self._group, last = self._next_group()
+            if self._group:
+                self._commit(self._group)
             self._look_around()
             if self._erasures.due_in_s() == 0:
                 with self._letting_searches_pass():

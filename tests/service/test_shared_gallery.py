@@ -84,7 +84,8 @@ def test_the_requests_of_a_key_are_counted_for_both_together(tmp_path, embedder,
             for name in ("one", "other")
         )
         key, another = one.key("read"), one.key("read")
-        other.core.gallery.store.write(lambda _: None)  # it follows: it knows the keys
+        for service in (one, other):
+            service.core.gallery.store.write(lambda _: None)  # it follows: it knows the keys
         answers = [asked.client.get("/v1/persons", headers=key) for asked in (one, other, one, other, one, other, one)]
         assert [answer.status_code for answer in answers] == [200] * 5 + [429] * 2
         assert 1 <= int(answers[-1].headers["Retry-After"]) <= 12

@@ -49,7 +49,9 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
 
 
 def test_sources_that_do_not_exist_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"expected none, imagenet, timm:NAME, a \.pth file or a bundle folder"):
+    with pytest.raises(
+        RecipeError, match=r"expected none, imagenet, timm:NAME, a \.pth file, a bundle folder or grown:FOLDER"
+    ):
         load_initial_weights(network(1), str(tmp_path))
     with pytest.raises(RecipeError, match="a model that timm knows, got 'resnet-thirty'"):
         load_initial_weights(network(1), "timm:resnet-thirty")

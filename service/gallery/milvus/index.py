@@ -174,7 +174,6 @@ class MilvusIndex:
                 if not self._away:
                     _LOG.error("searches wait for the index: %s", error)
                 self._look_at_s = 0.0
-                self._give_up_next()
                 retry_s = min(2 * retry_s, _LAST_RETRY_S)
                 with self._changed:
                     self._away = str(error)
@@ -206,15 +205,19 @@ class MilvusIndex:
         return worked
 
     def _look(self) -> None:
-        """Every now and then: a Milvus that lost some of it is filled anew."""
+        """Every now and then, and after an error: what Milvus lost some of is filled anew."""
         if time.monotonic() < self._look_at_s:
             return
-        live = self._live
-        if live is not None and live.collections.count(live.name) != live.rows:
-            _LOG.warning("Milvus has lost what it was given: it is filled anew")
-            self._doomed.append(live.name)
-            self._live = None
+        self._live, self._next = self._if_whole(self._live), self._if_whole(self._next)
         self._look_at_s = time.monotonic() + _LOOK_S
+
+    def _if_whole(self, live: Live | None) -> Live | None:
+        """It may have more than it was seen to take: rows whose put had no answer, and is made again."""
+        if live is None or live.collections.count(live.name) >= live.rows:
+            return live
+        _LOG.warning("Milvus has lost what it was given: it is filled anew")
+        self._doomed.append(live.name)
+        return None
 
     def _fill_next(self, collections: Collections) -> None:
         """Go on to fill another collection from the store; once that has all, it answers, and the one before is to go.
@@ -239,12 +242,6 @@ class MilvusIndex:
             self._doomed.append(name)  # it may be there all the same
             raise
         return Live(collections, name, np.zeros(0, np.bool_), removals)
-
-    def _give_up_next(self) -> None:
-        """It may not be as it was left."""
-        if self._next is not None:
-            self._doomed.append(self._next.name)
-            self._next = None
 
     def _put(self, live: Live) -> Live:
         """Give Milvus the next rows that are still in the store."""

@@ -110,7 +110,7 @@ class MilvusView(View):
             answers = live.collections.search(live.name, queries[left], depth, wanted)
             deeper = []
             for number, (rows, scores) in zip(left.tolist(), answers, strict=True):
-                positions, scores = self._wanted(rows, scores, living)
+                positions, scores = self._wanted(rows, scores, living[:followed])
                 enough = len(rows) < depth or self._is_enough(queries[number], scores, top_k)
                 if not enough and depth < MOST_RESULTS:
                     deeper.append(number)
@@ -123,8 +123,11 @@ class MilvusView(View):
     def _wanted(
         self, rows: NDArray[np.int64], scores: NDArray[np.float32], living: NDArray[np.bool_]
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """The positions, and scores, of those of `rows` that are wanted: whatever Milvus made of the filter."""
-        known = np.isin(rows, self.layout.ids[: self.length])
+        """The positions, and scores, of those of `rows` that are wanted: whatever Milvus made of the filter.
+
+        What is at a position after `living` (F,) is scored without Milvus, which may have it already.
+        """
+        known = np.isin(rows, self.layout.ids[: len(living)])
         positions = self.positions(rows[known])
         here = living[positions]
         return positions[here], scores[known][here]

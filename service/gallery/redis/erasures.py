@@ -58,7 +58,6 @@ class RedisErasures(Erasures):
         """Finish what the service that erased it did not."""
         self._cleanup.note()
         self._owe()
-        self._late = True
 
     def begin(self) -> None:
         """As :meth:`Erasures.begin`; the store has noted it with its version."""

@@ -147,6 +147,12 @@ class Link:
         """It is not to be kept any more."""
         self._script("LEAVE_TURN", [self._key("turn")], [request])
 
+    def takes_debt(self, home_id: str, for_s: float) -> bool:
+        """Whether it is this service that finishes what another left undone; the others wait that long for it."""
+        key = self._key("debt")
+        self._ask(lambda: self._client.set(key, home_id, nx=True, px=round(1000 * for_s)))
+        return bool(self._ask(lambda: self._client.get(key)) == home_id.encode())
+
     def head(self, place: Place = Place()) -> Head | None:
         """Where the gallery is, and some entries after `place`; None: there is none. Raises HomeError, LostError."""
         keys = [self._key(name) for name in ("head", "log", "requests")]

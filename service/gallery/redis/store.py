@@ -201,7 +201,8 @@ class RedisStore(Store):
             self._next_cleanup_s = ended_s + _CLEANUP_SHARE * (ended_s - started_s)
         self.crops.settle()
         is_old = started_s - self._newest_erasure_s >= _GONE_S
-        if is_old and self._scrubs.is_idle and self._is_erasure_due():
+        is_free = self._scrubs.is_idle and self._is_erasure_due()
+        if is_old and is_free and self._link.takes_debt(self.home_id, _GONE_S):
             _LOG.warning("an erasure that another service did not finish is taken up")
             self._scrubs.take_up()
 

@@ -275,16 +275,57 @@ def test_a_milvus_that_lost_its_rows_is_filled_again(opened, server):
 
 
 @pytest.mark.usefixtures("_all_in_milvus")
-def test_a_collection_that_is_not_as_it_was_left_goes_when_another_takes_its_place(opened):
-    """A write whose answer was lost makes it so; left behind, it would hold who is erased later."""
+def test_rows_whose_put_had_no_answer_are_found_once_and_forgotten(opened, monkeypatch):
     gallery = opened()
-    enrol(gallery, "abc")
+    enrol(gallery, "ab", "ada")
+    wait_until_followed(gallery)
+    before = gallery._active.index._live.name
+    put, lost = Collections.put, []
+
+    def without_answer(self, collection, rows, vectors):
+        put(self, collection, rows, vectors)
+        if len(lost) < 3:
+            lost.append(rows)
+            raise IndexAwayError("expected a Milvus that answers, got none")
+
+    monkeypatch.setattr(Collections, "put", without_answer)
+    ids = enrol(gallery, "cd", "bob")
+    assert set(ids) <= set(found_at_last(gallery, "c"))
+    assert len(found(gallery, looking_like("c"), top_k=100)) == 4
+    assert len(lost) == 3
+    assert gallery._active.index._live.name == before  # it was not filled anew
+    gallery.erase_person(EVERYONE, "bob")
     wait_until_followed(gallery)
     live = gallery._active.index._live
-    live.collections.put(live.name, np.array([10**6]), np.ones((1, gallery._active.index.dimension), np.float16))
-    wait_until(lambda: gallery._active.index._live not in (live, None))
+    assert live.name != before
+    assert live.collections._client.list_collections() == [live.name]
+    assert live.collections.count(live.name) == 2
+
+
+@pytest.mark.usefixtures("_all_in_milvus")
+def test_over_a_link_that_fails_now_and_then_another_collection_is_full_some_time(opened, monkeypatch):
+    monkeypatch.setattr("service.gallery.milvus.index._PUT_AT_ONCE", 1)
+    gallery = opened()
+    ids = enrol(gallery, "abcdefgh")
     wait_until_followed(gallery)
-    assert live.collections._client.list_collections() == [gallery._active.index._live.name]
+    make, put, made, asked = Collections.make, Collections.put, [], []
+
+    def counted(self, collection, dimension):
+        made.append(collection)
+        make(self, collection, dimension)
+
+    def failing(self, collection, rows, vectors):
+        asked.append(collection)
+        if len(asked) % 2:
+            raise IndexAwayError("expected a Milvus that answers, got none")
+        put(self, collection, rows, vectors)
+
+    monkeypatch.setattr(Collections, "make", counted)
+    monkeypatch.setattr(Collections, "put", failing)
+    gallery.delete_sighting(EVERYONE, ids[0])
+    wait_until_followed(gallery)
+    assert len(asked) == 2 * len(ids)  # of the one that went nothing is put, but it is asked for
+    assert made == [gallery._active.index._live.name]
 
 
 @pytest.mark.usefixtures("_all_in_milvus")

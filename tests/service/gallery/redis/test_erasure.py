@@ -121,7 +121,8 @@ def test_it_is_pending_until_every_service_has_followed(server, replica, monkeyp
 
 
 def test_what_one_cannot_finish_the_next_erasure_of_another_does(server, replica, monkeypatch):
-    monkeypatch.setattr("service.gallery.erasures.PATIENCE_S", 0.0)
+    """And says so to who asks again, though it was not the one that answered too early."""
+    monkeypatch.setattr("service.gallery.erasures.PATIENCE_S", 0.5)
     one, other = replica("one"), replica("other")
     enrol_ursula(one)
     other.wait_for(one.change)
@@ -160,6 +161,31 @@ def test_what_a_service_that_is_gone_could_not_finish_another_does(server, repli
     other.wait_for(one.change)
     wait_until(lambda: is_complete(other, receipt.receipt_id))
     assert traces(server.folder) == set()
+    again = other.erase_person(EVERYONE, NAME)  # who was told to ask again is told
+    assert (again.value.receipt_id, again.pending) == (receipt.receipt_id, ())
+
+
+def test_what_a_service_that_is_gone_could_not_finish_one_other_does_and_not_all(server, replica, monkeypatch):
+    monkeypatch.setattr("service.gallery.erasures.PATIENCE_S", 0.0)
+    monkeypatch.setattr("service.gallery.redis.store._GONE_S", 0.1)
+    one, *others = (replica(name) for name in ("one", "other", "third"))
+    enrol_ursula(one)
+    one._store._link.rewrite_log = partial(refuse, "no memory to fork")
+    one._store._scrubs.take_up = lambda: None
+    asked, taken = [], []
+    for other in others:
+        other._store._scrubs.take_up = partial(taken.append, other._store.home_id)
+        takes_debt = other._store._link.takes_debt
+
+        def asks(home_id: str, _: float, takes_debt=takes_debt) -> bool:
+            asked.append(home_id)
+            return takes_debt(home_id, 3600.0)
+
+        other._store._link.takes_debt = asks
+    assert one.erase_person(EVERYONE, NAME).value.completed_at is None
+    one.close()
+    wait_until(lambda: min(asked.count(other._store.home_id) for other in others) > 2)
+    assert len(set(taken)) == 1
 
 
 def test_a_redis_that_is_started_again_writes_its_files_anew_all_the_same(server, replica):
