@@ -12,8 +12,6 @@ convolution therefore runs at the end of the third stage, in two halves, which a
 stage's last one becomes a 1 × 1 by least squares, and is all that changes.
 """
 
-from collections.abc import Callable
-
 import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
@@ -88,24 +86,12 @@ class _Growth:
 
     def _last_as_one_by_one(self, block: BasicBlock, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Of all (64, 64) weights and (64,) biases, those nearest to the block's second convolution and its norm."""
-        seen: dict[str, torch.Tensor] = {}
-
-        def keep(name: str) -> Callable[..., None]:
-            def hook(_: nn.Module, given: tuple[torch.Tensor], output: torch.Tensor) -> None:
-                value = given[0] if name == "inside" else output
-                seen[name] = value.permute(0, 2, 3, 1).flatten(0, 2).double()
-
-            return hook
-
-        handles = [
-            block.conv2.register_forward_hook(keep("inside")),
-            block.bn2.register_forward_hook(keep("output")),
-        ]
-        self.small(images)
-        for handle in handles:
-            handle.remove()
-        inside = torch.cat([seen["inside"], torch.ones(len(seen["inside"]), 1)], dim=1)
-        solution = torch.linalg.lstsq(inside.T @ inside, inside.T @ seen["output"], driver="gelsd").solution.float()
+        backbone = self.small.backbone
+        given = backbone.layer1[0](backbone.maxpool(backbone.relu(backbone.bn1(backbone.conv1(images)))))
+        inside = block.relu(block.bn1(block.conv1(given)))
+        wanted = _by_place(block.bn2(block.conv2(inside)))
+        found = _by_place(torch.cat([inside, torch.ones_like(inside[:, :1])], dim=1))
+        solution = torch.linalg.lstsq(found.T @ found, found.T @ wanted, driver="gelsd").solution.float()
         return solution[:-1].T, solution[-1]
 
     def _middle_stage(self, stage: int, width: int) -> None:
@@ -214,6 +200,11 @@ class _Growth:
             norm.bias[channels] = mean - shift
 
         self.hooks.append(norm.register_forward_pre_hook(look))
+
+
+def _by_place(maps: torch.Tensor) -> torch.Tensor:
+    """(N, C, H, W) → (N·H·W, C) float64."""
+    return maps.permute(0, 2, 3, 1).flatten(0, 2).double()
 
 
 def _slot(width: int, place: int) -> torch.Tensor:
