@@ -15,6 +15,7 @@ from service.gallery.records import Moment, made_at_us
 _LOG = logging.getLogger(__name__)
 PATIENCE_S = 5.0  # after this long an erasure is answered with what is pending
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.1, 60.0
+_IN_TIME_US = 1_000_000  # surely before patience ended, whatever the clock of the service that erased
 _LOOK_AGAIN_S = 0.02  # while others do the work
 
 
@@ -145,10 +146,10 @@ class Erasures(ABC):
     def _write_receipts(self, connection: sqlite3.Connection, round_: Round, *, is_all: bool) -> None:
         """Write the time into the receipts, and that nothing is due any more where that `is_all` there was.
 
-        Whichever service does so: who was answered before, because patience ended, is given the receipt again.
+        Whichever service does so: who may have been answered before is given the receipt again.
         """
         now_us = Moment.now().us
-        late = [self._late or now_us - made_at_us(receipt_id) >= 1e6 * PATIENCE_S for receipt_id in round_.receipts]
+        late = [self._late or now_us - made_at_us(receipt_id) >= _IN_TIME_US for receipt_id in round_.receipts]
         connection.executemany(
             "UPDATE receipts SET completed_at_us = ?, late = ? WHERE receipt_id = ? AND completed_at_us IS NULL",
             [(now_us, is_late, receipt_id) for is_late, receipt_id in zip(late, round_.receipts, strict=True)],
@@ -158,6 +159,7 @@ class Erasures(ABC):
 
     def _answer(self, whom: Callable[[_Waiting], bool]) -> None:
         items = [item for item in self._waiting if whom(item)]
+        self._late = self._late or bool(items and self.pending)
         for item in items:
             item.future.set_result((item.result, self.pending))
         self._waiting = [item for item in self._waiting if not item.future.done()]

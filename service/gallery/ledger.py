@@ -150,9 +150,9 @@ class Ledger:
         return self._active.index.state
 
     def probe(self) -> None:
-        """Raise StoreError if the store does not answer, DamageError if it writes no more."""
+        """Raise StoreError if the store does not answer, or writes nothing."""
         if self._store.failure is not None:
-            raise self._store.failure
+            raise type(self._store.failure)(str(self._store.failure))
         with self._store.reading() as reading:
             reading.change()
 
@@ -265,6 +265,7 @@ class Ledger:
         written, effect = done
         if effect is None:
             return
+        self._retiring.update(effect.lost_crops)
         if effect.activated is not None:
             assert self._preparing is not None
             effect.activated.index.remove(np.concatenate([_no_rows(), *self._preparing]))
@@ -274,7 +275,6 @@ class Ledger:
         self._active.index.remove(effect.removed)
         if self._preparing is not None:
             self._preparing.append(effect.removed)
-        self._retiring.update(effect.lost_crops)
         with self._published:
             self._change = written.change
             self._published.notify_all()

@@ -74,7 +74,7 @@ class Store(ABC):
 
     def __init__(self, connection: sqlite3.Connection, erasures: Erasures, *, erasure_due: bool) -> None:
         self.erasure_due = erasure_due
-        self.failure: DamageError | None = None  # after which nothing is written any more
+        self.failure: StoreError | None = None  # why nothing is written
         self._connection = connection
         self._erasures = erasures
         self._idle: queue.SimpleQueue[sqlite3.Connection] = queue.SimpleQueue()
@@ -173,7 +173,8 @@ class Store(ABC):
 
     def close(self) -> None:
         """Finish what is queued and close the file."""
-        self._waiting.put(None)
+        for _ in range(2):  # the second is for a writer that failed over the first
+            self._waiting.put(None)
         self._writer.join()
         while not self._idle.empty():
             self._idle.get().close()
@@ -210,7 +211,10 @@ class Store(ABC):
             self._write_groups()
         except Exception as error:  # noqa: BLE001 (raised where callers wait)
             _LOG.critical("nothing is written any more", exc_info=True)
-            self.failure = DamageError(f"expected a writer that works, got: {error!r}; start the service again")
+            self.failure = DamageError(
+                f"expected a writer that works, got: {error!r}; what waited may have been kept: start the service"
+                " again, and ask with the same Idempotency-Key"
+            )
             self._erasures.give_up()
             for item in self._group:
                 item.fail(self.failure)
@@ -223,6 +227,7 @@ class Store(ABC):
             self._group, last = self._next_group()
             if self._group:
                 self._commit(self._group)
+                self._group = []
             self._look_around()
             if self._erasures.due_in_s() == 0:
                 with self._letting_searches_pass():
@@ -254,7 +259,10 @@ class Store(ABC):
             self._scrubbing = False
 
     def _follow(self, item: Operation) -> None:
-        """What was committed, or refused, is made known; an erasure is answered later."""
+        """What was committed, or refused, is made known; an erasure is answered later.
+
+        Raises what nobody thought of: what is searched may not be what is kept any more.
+        """
         if item.error is not None:
             item.future.set_exception(item.error)
             return
@@ -262,9 +270,11 @@ class Store(ABC):
             self._erasures.begin()
         try:
             item.committed(Reading(self._connection), item.result)
-        except Exception as error:  # noqa: BLE001 (raised where the caller waits)
+        except Exception as error:
             item.future.set_exception(error)
-            return
+            if isinstance(error, StoreError | sqlite3.Error):
+                return
+            raise
         if item.erases:
             self._erasures.wait(item.future, item.result)
         else:

@@ -2,9 +2,9 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
@@ -12,7 +12,6 @@ from service.gallery.crops import sha256_of
 from service.gallery.digests import sha256 as digest_of
 from service.gallery.errors import DamageError, HomeError, StoreError
 from service.gallery.home import kept_text
-from service.gallery.redis.errors import UnknownEndError
 from service.gallery.redis.folder import SharedFolder
 from service.gallery.redis.link import Link
 
@@ -24,11 +23,10 @@ _FILE = b"file:"  # what Redis has of a crop in the folder: this, and the file's
 
 @dataclass
 class _Held:
-    """A crop that requests are keeping just now: what Redis is to have of it, and how many they are."""
+    """A crop that requests are keeping just now: each brought one value for Redis, and a commit takes one of them."""
 
-    value: bytes
+    values: list[bytes] = field(default_factory=list)
     holders: int = 0
-    open_at: int = _SETTLED  # the version after which a request whose end is unknown may yet be kept
 
 
 class RedisCrops:
@@ -54,43 +52,55 @@ class RedisCrops:
         self._breathe = breathe
         self._changing = threading.Lock()
         self._held: dict[str, _Held] = {}
+        self.is_removing = False  # there is more to take away, and it can be
         self._loose: dict[str, int] = {}  # files that may be named: once the copy is past that version, Redis knows
 
     def claim(self, store_id: str, _: Callable[[str], set[str]]) -> None:
-        """Bind home and folder to the store of that id; raises HomeError where they are bound to another."""
+        """Bind home and folder to the store of that id; raises HomeError where they are bound to another.
+
+        So does a folder that is bound to none, where the gallery has crops in one.
+        """
         if kept_text(self._owner, store_id) != store_id:
             raise HomeError(
                 f"expected the gallery that {self._owner.parent} was used with, got another or a new one: Redis was"
                 f" flushed or replaced; restore its files, set REID_STORE to it, or remove {self._owner} to begin anew"
             )
+        are_files = self._link.are_crops_files()
         if self._folder is not None:
-            self._folder.claim(store_id)
+            self._folder.claim(store_id, is_new=not are_files)
             self._link.say_crops_are_files()
-        elif self._link.are_crops_files():
+        elif are_files:
             raise HomeError("expected REID_CROPS, the folder that has the crops of this gallery, got none")
 
     @contextmanager
     def keeping(self, jpegs: Sequence[bytes]) -> Iterator[list[str]]:
         """Give their sha256; a commit inside the block that needs one of them keeps it. Raises StoreError."""
         hashes, taken = sha256_of(jpegs), []
-        open_at = _SETTLED
         try:
             for sha256, jpeg in zip(hashes, jpegs, strict=True):
                 self._hold(sha256, self._value(sha256, jpeg))
                 taken.append(sha256)
             yield hashes
-        except UnknownEndError as error:
-            open_at = error.version
-            raise
         finally:
             for sha256 in taken:
-                self._let_go(sha256, open_at)
+                self._let_go(sha256)
             self.settle()
 
     def held(self, sha256: str) -> bytes | None:
-        """What Redis is to have of a crop that is being kept just now."""
+        """What Redis is to have of a crop that is being kept just now; on the writer's thread, as :meth:`spend`."""
         held = self._held.get(sha256)
-        return None if held is None else held.value
+        return held.values[0] if held is not None and held.values else None
+
+    def spend(self, crops: Mapping[str, bytes | None], open_at: int = _SETTLED) -> None:
+        """A commit was kept with these values, or may be, after the version `open_at`: no other is given them.
+
+        What it names may be erased before the next one comes, and its file with it.
+        """
+        with self._changing:
+            for sha256, value in crops.items():
+                if value is not None and sha256 in self._held:
+                    self._held[sha256].values.remove(value)
+                    self._loosen(value, open_at)
 
     def read(self, sha256: str) -> bytes:
         """The crop of that hash; raises FileNotFoundError, DamageError, StoreError."""
@@ -107,7 +117,10 @@ class RedisCrops:
         if self._folder is None:
             return set(self._link.doomed_files())  # for a service that has it
         left = self.settle()
-        self._link.forget_files([name for name in self._link.doomed_files()[:_AT_ONCE] if self._is_dropped(name)])
+        doomed = self._link.doomed_files()
+        gone = [name for name in doomed[:_AT_ONCE] if self._is_dropped(name)]
+        self._link.forget_files(gone)
+        self.is_removing = bool(gone) and len(gone) < len(doomed)
         return left.union(self._link.doomed_files())
 
     def sweep(self, _: Callable[[str], set[str]]) -> set[str]:
@@ -149,21 +162,20 @@ class RedisCrops:
         return self._folder.is_dropped(name.removeprefix(_FILE.decode()))
 
     def _hold(self, sha256: str, value: bytes) -> None:
-        """All who keep the same crop have one value for it: none of them may take the others' away."""
         with self._changing:
-            held = self._held.setdefault(sha256, _Held(value))
+            held = self._held.setdefault(sha256, _Held())
             held.holders += 1
-            if held.value != value:
-                self._loosen(value, _SETTLED)
+            held.values.append(value)
 
-    def _let_go(self, sha256: str, open_at: int) -> None:
+    def _let_go(self, sha256: str) -> None:
+        """With the last who keeps a crop go the values that no commit needed."""
         with self._changing:
             held = self._held[sha256]
             held.holders -= 1
-            held.open_at = max(held.open_at, open_at)
             if not held.holders:
                 del self._held[sha256]
-                self._loosen(held.value, held.open_at)
+                for value in held.values:
+                    self._loosen(value, _SETTLED)
 
     def _loosen(self, value: bytes, open_at: int) -> None:
         if value.startswith(_FILE):

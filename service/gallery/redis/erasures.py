@@ -27,9 +27,9 @@ class _Stage(Enum):
 class RedisErasures(Erasures):
     """Those of a service over Redis, one step at a time, so that others write meanwhile.
 
-    `say` tells the others that nothing is left here, `commit` writes into the store, and `newest_erasure` is the
-    version of the last erasure by any service. A service that was not heard of for a while answers nothing until it has
-    followed.
+    `say` tells the others that nothing is left here, `commit` writes into the store, `newest_erasure` is the version of
+    the last erasure by any service, and `is_removing` says that crops are being taken away, some at a time. A service
+    that was not heard of for a while answers nothing until it has followed.
     """
 
     def __init__(
@@ -39,8 +39,9 @@ class RedisErasures(Erasures):
         cleanup: Cleanup,
         say: Callable[[], None],
         commit: Callable[[list[Operation]], None],
-        newest_erasure: Callable[[], int],
         *,
+        newest_erasure: Callable[[], int],
+        is_removing: Callable[[], bool],
         late: bool,
     ) -> None:
         super().__init__(replica.writer, cleanup, late=late)
@@ -49,6 +50,7 @@ class RedisErasures(Erasures):
         self._say = say
         self._commit = commit
         self._newest_erasure = newest_erasure
+        self._is_removing = is_removing
         self._stage: _Stage | None = None
         self._version = 0  # up to which all that was erased will be gone
         self._through = 0  # the last round whose erasures are gone from Redis
@@ -58,6 +60,7 @@ class RedisErasures(Erasures):
         """Finish what the service that erased it did not."""
         self._cleanup.note()
         self._owe()
+        self._late = True
 
     def begin(self) -> None:
         """As :meth:`Erasures.begin`; the store has noted it with its version."""
@@ -69,6 +72,9 @@ class RedisErasures(Erasures):
         return not self._unfinished
 
     def _is_under_way(self) -> bool:
+        return self._is_at_work() or self._is_removing()
+
+    def _is_at_work(self) -> bool:
         return self._stage is not None
 
     def _elsewhere(self, round_: Round) -> tuple[str, ...]:
@@ -78,13 +84,13 @@ class RedisErasures(Erasures):
             if self._stage is None:
                 self._say()
                 self._stage, self._version = _Stage.FOLLOWED, self._replica.version
-            while self._is_under_way() and self._is_next():
+            while self._is_at_work() and self._is_next():
                 pass
         except StoreError as error:
             _LOG.error("Redis could not be scrubbed: %s", error)
             self._stage = None
             return _LEFT
-        if self._is_under_way():
+        if self._is_at_work():
             return _LEFT
         self._through = round_.number
         return ()

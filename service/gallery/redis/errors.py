@@ -1,6 +1,6 @@
 """What can be wrong between a service and its Redis."""
 
-from service.gallery.errors import DamageError, StoreError
+from service.gallery.errors import DamageError, HomeError, StoreError
 
 
 class AwayError(StoreError):
@@ -11,9 +11,5 @@ class LostError(DamageError):
     """Redis does not hold what it held: it was flushed, replaced, or went back in time."""
 
 
-class UnknownEndError(StoreError):
-    """Redis did not say whether it kept a write after that `version`: it may have, or may do so yet."""
-
-    def __init__(self, message: str, version: int) -> None:
-        super().__init__(message)
-        self.version = version
+class TakenError(HomeError):
+    """Another service is heard under this one's name."""

@@ -16,7 +16,7 @@ from redis.retry import Retry
 from service.gallery.errors import HomeError, StoreError
 from service.gallery.redis import scripts
 from service.gallery.redis.address import Fsync, RedisAddress
-from service.gallery.redis.errors import AwayError, LostError
+from service.gallery.redis.errors import AwayError, LostError, TakenError
 from service.gallery.sqlite.schema import RECORDS_VERSION
 
 T = TypeVar("T")
@@ -82,6 +82,14 @@ class Head:
     floor: int
     request: str
     entries: list[Entry]
+
+
+@dataclass(frozen=True)
+class Service:
+    """Who is heard: the id of a home, and a digest of where it lies. A copy of a home lies elsewhere."""
+
+    home_id: str
+    place: str
 
 
 Said = Literal["kept", "behind", "wait"]  # of a commit: it is, others were first, or it is another's turn
@@ -215,14 +223,22 @@ class Link:
                 asked.lrem(self._key("doomed"), 1, name)
             self._ask(asked.execute)
 
-    def beat(self, store_id: str, home_id: str, cleaned: int, followed: int) -> None:
+    def beat(self, store_id: str, service: Service, cleaned: int, followed: int) -> None:
         """Say that this service is there, up to which version it followed, and up to which it has nothing erased left.
 
-        Raises LostError.
+        Raises LostError, and TakenError where a service of the same home, but elsewhere, was heard of just now.
         """
         keys = [self._key(name) for name in ("head", "services")]
-        if self._script("BEAT", keys, [store_id, home_id, cleaned, followed]) == b"lost":
+        said = self._script(
+            "BEAT", keys, [store_id, service.home_id, cleaned, followed, service.place, self._lease_s + 1]
+        )
+        if said == b"lost":
             raise _lost(Place(followed))
+        if said == b"taken":
+            raise TakenError(
+                "expected a REID_HOME of its own, got a copy of one that another service uses just now: remove the file"
+                " home-id from the copy"
+            )
 
     def leave(self, home_id: str) -> None:
         """Say that this service is gone: nobody waits for it any more."""
@@ -315,14 +331,25 @@ def _client(address: RedisAddress) -> "redis.Redis | RedisCluster":
 
 
 def patiently(call: Callable[[], T], patience_s: float) -> T:
-    """`call` again and again while Redis does not answer; raises AwayError once patience ends."""
+    """`call` again and again while Redis does not answer; raises AwayError once patience ends.
+
+    What a later call is refused for says nothing of an earlier one, whose answer was lost: that is an AwayError, too.
+    """
     pause_s, until_s = 0.02, time.monotonic() + patience_s
+    unanswered = False
     while True:
         try:
             return call()
         except AwayError:
+            unanswered = True
             if time.monotonic() >= until_s:
                 raise
+        except LostError:
+            raise
+        except StoreError as error:
+            if unanswered:
+                raise AwayError(f"Redis did not answer, and then: {error}") from error
+            raise
         time.sleep(pause_s)
         pause_s = min(2 * pause_s, 0.5)
 

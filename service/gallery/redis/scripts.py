@@ -110,16 +110,19 @@ if first >= 0 then entries = redis.call('LRANGE', KEYS[2], first, first + tonumb
 return {{head[1], head[2], head[3], head[4], made(KEYS[3], newest, mine) or '', entries}}
 """
 
-# KEYS: head, services. ARGV: store, home id, the versions it has cleaned up to and followed to. A service that was
-# silent for a day is forgotten.
+# KEYS: head, services. ARGV: store, home id, the versions it has cleaned up to and followed to, where it is, and for
+# how many seconds another place is that of another service. One that was silent for a day is forgotten.
 BEAT = """
 if redis.call('HGET', KEYS[1], 'store') ~= ARGV[1] then return 'lost' end
 local now = tonumber(redis.call('TIME')[1])
 local all = redis.call('HGETALL', KEYS[2])
 for i = 1, #all, 2 do
-  if now - tonumber(string.match(all[i + 1], ' (%d+)')) > 86400 then redis.call('HDEL', KEYS[2], all[i]) end
+  local at, place = string.match(all[i + 1], ' (%d+) ?%d* ?(%x*)')
+  local silent = now - tonumber(at)
+  if all[i] == ARGV[2] and place ~= '' and place ~= ARGV[5] and silent <= tonumber(ARGV[6]) then return 'taken' end
+  if silent > 86400 then redis.call('HDEL', KEYS[2], all[i]) end
 end
-redis.call('HSET', KEYS[2], ARGV[2], ARGV[3] .. ' ' .. now .. ' ' .. ARGV[4])
+redis.call('HSET', KEYS[2], ARGV[2], ARGV[3] .. ' ' .. now .. ' ' .. ARGV[4] .. ' ' .. ARGV[5])
 return 'kept'
 """
 

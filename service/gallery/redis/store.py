@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+import socket
 import sqlite3
 import time
 from collections import deque
@@ -12,14 +13,15 @@ from pathlib import Path
 
 from reid.errors import ReidError
 from service.gallery.cleanup import Beside, Cleanup
-from service.gallery.errors import DamageError, StoreError
+from service.gallery.digests import sha256
+from service.gallery.errors import DamageError, HomeError, StoreError
 from service.gallery.home import kept_text
 from service.gallery.redis.address import RedisAddress
 from service.gallery.redis.crops import RedisCrops
 from service.gallery.redis.erasures import RedisErasures
-from service.gallery.redis.errors import AwayError, LostError, UnknownEndError
+from service.gallery.redis.errors import AwayError, LostError, TakenError
 from service.gallery.redis.folder import SharedFolder
-from service.gallery.redis.link import TURN_PAUSE_S, Changes, Link, Place, Said, patiently
+from service.gallery.redis.link import TURN_PAUSE_S, Changes, Link, Place, Said, Service, patiently
 from service.gallery.redis.replica import Replica
 from service.gallery.sqlite.reading import Reading
 from service.gallery.sqlite.scrub import keep_scratch_in
@@ -56,10 +58,12 @@ class RedisStore(Store):
         follow: Callable[[Reading, News], None],
     ) -> None:
         self.home_id = kept_text(home / "home-id", os.urandom(16).hex())
+        self._service = Service(self.home_id, _place_of(home))
         keep_scratch_in(home)
         self._news = follow
         self._lost = ""
         self._away = False
+        self._checked_s = time.monotonic()
         self._next_look_s = self._next_cleanup_s = 0.0
         self._contact_s = self._said_s = -math.inf  # when it followed all others last, and when it was heard last
         self._said_gone = 0  # of how many erasures the others know that nothing is left here
@@ -77,11 +81,13 @@ class RedisStore(Store):
             due = self._is_erasure_due()
             if due:  # some of it may have gone from Redis while it was loaded, and is in this copy's file
                 self._erased.append((self._cleanup.note(), 0))
-            self._beat()
+            self._be_heard_first()
             self._newest_erasure, self._newest_erasure_s = self._replica.version, time.monotonic()
             self._scrubs = RedisErasures(
                 *(self._link, self._replica, self._cleanup),
-                *(self._say, self._commit, lambda: self._newest_erasure),
+                *(self._say, self._commit),
+                newest_erasure=lambda: self._newest_erasure,
+                is_removing=lambda: self.crops.is_removing,
                 late=due,
             )
             super().__init__(self._replica.writer, self._scrubs, erasure_due=due)
@@ -117,7 +123,8 @@ class RedisStore(Store):
         """As :meth:`Store.close`."""
         super().close()
         try:
-            self._link.leave(self.home_id)
+            if not self._lost:  # else it may be another who is heard by that name
+                self._link.leave(self.home_id)
         except StoreError as error:
             _LOG.warning("others wait some seconds for this service, which is gone: %s", error)
         self._opened.close()
@@ -148,19 +155,42 @@ class RedisStore(Store):
         if self._lost or time.monotonic() < self._next_look_s:
             return
         try:
-            if self._away:
-                self._durability = self._link.check()
+            if self._away or time.monotonic() - self._checked_s >= _BEAT_S:
+                self._check_durability()
             self._follow_others()
             self._clean_up()
             if self._cleanup.gone > self._said_gone or time.monotonic() - self._contact_s >= _BEAT_S:
                 self._beat()
             self._away = False
-        except LostError as error:
+        except (LostError, TakenError) as error:
             self._lose(error)
         except (ReidError, sqlite3.Error) as error:
             _LOG.log(logging.DEBUG if self._away else logging.ERROR, "what others wrote cannot be followed: %s", error)
             self._away = True
         self._next_look_s = time.monotonic() + LAG_S
+
+    def _check_durability(self) -> None:
+        """What Redis keeps less well than it did is not written into it."""
+        try:
+            self._durability, self.failure = self._link.check(), None
+        except HomeError as error:
+            if self.failure is None:
+                _LOG.critical("nothing is written until this is mended: %s", error)
+            self.failure = StoreError(str(error))
+        self._checked_s = time.monotonic()
+
+    def _be_heard_first(self) -> None:
+        """A service that was killed is heard for some seconds more, and may have been here in another container."""
+        until_s = time.monotonic() + LEASE_S + 2
+        while True:
+            try:
+                self._beat()
+            except TakenError:
+                if time.monotonic() >= until_s:
+                    raise
+                time.sleep(LAG_S)
+            else:
+                return
 
     def _beat(self) -> None:
         """Be heard, once all others were followed."""
@@ -175,7 +205,7 @@ class RedisStore(Store):
             self._erased.popleft()
         followed = self._replica.version
         cleaned = self._erased[0][1] if self._erased else followed
-        self._link.beat(self._replica.store_id, self.home_id, cleaned, followed)
+        self._link.beat(self._replica.store_id, self._service, cleaned, followed)
         self._said_gone, self._said_s = gone, now_s
 
     def _breathe(self) -> None:
@@ -266,6 +296,8 @@ class RedisStore(Store):
         """Run them once; what Redis says of what they write, of which nothing is left here unless it is kept."""
         if self._lost:
             raise DamageError(self._lost)
+        if self.failure is not None:
+            raise StoreError(str(self.failure))
         self._replica.begin()
         for item in group:
             item.error = None
@@ -275,6 +307,7 @@ class RedisStore(Store):
         if said != "kept":
             self._connection.execute("ROLLBACK")
             return said
+        self.crops.spend(changes.crops)
         try:
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
@@ -296,7 +329,13 @@ class RedisStore(Store):
             return patiently(keep, 0.0 if self._away else _PATIENCE_S)
         except AwayError as error:
             self._away = True
-            raise UnknownEndError(
-                f"{error}; whether this was kept is not known: ask again, with the same Idempotency-Key",
-                replica.version,
+            self.crops.spend(changes.crops, open_at=replica.version)
+            raise AwayError(
+                f"{error}; whether this was kept is not known: ask again, with the same Idempotency-Key"
             ) from error
+
+
+def _place_of(home: Path) -> str:
+    """Tells a home from its copies, wherever they are."""
+    found = home.stat()
+    return sha256(f"{socket.gethostname()} {home.resolve()} {found.st_dev} {found.st_ino}".encode())[:16]

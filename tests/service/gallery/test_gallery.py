@@ -89,6 +89,41 @@ def test_an_erasure_that_waits_when_the_writer_fails_is_pending_and_done_at_the_
     again.close()
 
 
+@pytest.mark.parametrize("what", ["add", "remove"])
+def test_an_index_that_could_not_follow_ends_the_writer_and_the_next_start_has_all(tmp_path, monkeypatch, what):
+    gallery = open_gallery(tmp_path)
+    gallery.enrol(EVERYONE, [crop("a")], fields("ada"))
+
+    def full(*_) -> None:
+        raise MemoryError("no memory")
+
+    writes = {
+        "add": lambda: gallery.enrol(EVERYONE, [crop("b")], fields("bob"), once()),
+        "remove": lambda: gallery.erase_person(EVERYONE, "ada"),
+    }
+    monkeypatch.setattr(gallery._active.index, what, full)
+    with pytest.raises((MemoryError, DamageError)):
+        writes[what]()
+    with pytest.raises(DamageError, match="what waited may have been kept"):
+        gallery.enrol(EVERYONE, [crop("b")], fields("bob"), once())
+    gallery.close()
+    again = open_gallery(tmp_path)
+    if what == "add":
+        assert again.enrol(EVERYONE, [crop("b")], fields("bob"), once()).replay is not None
+        assert len(found(again, looking_like("b"), top_k=10)) == 2
+    else:
+        assert again.erase_person(EVERYONE, "ada").value.completed_at is not None
+        assert kept(tmp_path) == set()
+    again.close()
+
+
+def test_a_gallery_whose_last_step_fails_is_closed_all_the_same(tmp_path, monkeypatch):
+    gallery = open_gallery(tmp_path)
+    monkeypatch.setattr(gallery._store._erasures, "close", lambda: 1 / 0)
+    gallery.close()
+    open_gallery(tmp_path).close()
+
+
 def test_a_second_gallery_on_the_same_folder_is_refused(gallery, tmp_path):
     with pytest.raises(HomeError, match="another service holds"):
         open_gallery(tmp_path)

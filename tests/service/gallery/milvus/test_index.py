@@ -303,6 +303,28 @@ def test_rows_whose_put_had_no_answer_are_found_once_and_forgotten(opened, monke
 
 
 @pytest.mark.usefixtures("_all_in_milvus")
+def test_a_failure_that_nobody_thought_of_is_said_and_tried_again(opened, monkeypatch, caplog):
+    gallery = opened()
+    enrol(gallery, "a")
+    wait_until_followed(gallery)
+    put, failing = Collections.put, [True]
+
+    def full(self, collection, rows, vectors):
+        if failing:
+            raise MemoryError
+        put(self, collection, rows, vectors)
+
+    monkeypatch.setattr(Collections, "put", full)
+    enrol(gallery, "b")
+    wait_until(lambda: gallery.index_state == "milvus is away")
+    with pytest.raises(IndexAwayError, match="MemoryError"):
+        found(gallery, looking_like("a"))
+    assert "Traceback" in caplog.text
+    failing.clear()
+    assert len(found_at_last(gallery, "a")) == 2
+
+
+@pytest.mark.usefixtures("_all_in_milvus")
 def test_over_a_link_that_fails_now_and_then_another_collection_is_full_some_time(opened, monkeypatch):
     monkeypatch.setattr("service.gallery.milvus.index._PUT_AT_ONCE", 1)
     gallery = opened()

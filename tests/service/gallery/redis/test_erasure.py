@@ -122,7 +122,7 @@ def test_it_is_pending_until_every_service_has_followed(server, replica, monkeyp
 
 def test_what_one_cannot_finish_the_next_erasure_of_another_does(server, replica, monkeypatch):
     """And says so to who asks again, though it was not the one that answered too early."""
-    monkeypatch.setattr("service.gallery.erasures.PATIENCE_S", 0.5)
+    monkeypatch.setattr("service.gallery.erasures.PATIENCE_S", 1.0)
     one, other = replica("one"), replica("other")
     enrol_ursula(one)
     other.wait_for(one.change)

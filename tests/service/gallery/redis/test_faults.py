@@ -218,9 +218,9 @@ def test_the_log_is_kept_for_one_that_loads_a_large_gallery(server, replica, mon
 
     beat, beats = Link.beat, []
 
-    def noted(link, store_id, home_id, cleaned, followed):
-        beats.append((home_id, cleaned, followed))
-        beat(link, store_id, home_id, cleaned, followed)
+    def noted(link, store_id, service, cleaned, followed):
+        beats.append((service.home_id, cleaned, followed))
+        beat(link, store_id, service, cleaned, followed)
 
     monkeypatch.setattr(Link, "all_rows", slow)
     monkeypatch.setattr(Link, "beat", noted)
@@ -398,6 +398,56 @@ def test_a_check_finds_a_redis_that_would_lose_what_it_holds(server, tmp_path):
     assert "appendfsync no" in " ".join(faults(settings))
     server.kill()
     assert "does not answer" in " ".join(faults(settings))
+
+
+def test_a_redis_that_is_made_weaker_is_not_written_to_until_it_is_mended(server, replica):
+    gallery = replica("one")
+    before = gallery.enrol(EVERYONE, [crop("a")], fields()).value[0].sighting_id
+    server.client.config_set("appendfsync", "everysec")
+    wait_until(lambda: gallery.store.failure is not None)
+    with pytest.raises(StoreError, match="appendfsync always, got appendonly yes and appendfsync everysec"):
+        gallery.enrol(EVERYONE, [crop("b")], fields())
+    with pytest.raises(StoreError, match="appendfsync always"):
+        gallery.probe()
+    assert ids(gallery) == [before]
+    server.client.config_set("appendfsync", "always")
+    wait_until(lambda: gallery.store.failure is None)
+    gallery.enrol(EVERYONE, [crop("b")], fields())
+    gallery.probe()
+
+
+def test_a_copy_of_a_home_is_refused_while_its_service_is_heard(replica, monkeypatch, tmp_path):
+    monkeypatch.setattr("service.gallery.redis.store.LEASE_S", 0.5)
+    one = replica("one")
+    (tmp_path / "copy").mkdir()
+    (tmp_path / "copy" / "home-id").write_text(one.store.home_id)
+    with pytest.raises(HomeError, match="expected a REID_HOME of its own, got a copy"):
+        replica("copy")
+    one.enrol(EVERYONE, [crop("a")], fields())
+    one.close()
+    assert len(ids(replica("copy"))) == 1
+    with pytest.raises(HomeError, match="got a copy"):
+        replica("one")
+
+
+def test_a_write_that_was_kept_is_not_said_to_be_refused_for_what_came_after(replica):
+    gallery = replica("one")
+    commit, sent = gallery._store._link.commit, []
+
+    def unanswered_then_refused(*asked):
+        sent.append(asked)
+        if len(sent) == 2:
+            raise StoreError("Redis refuses: OOM")
+        said = commit(*asked)
+        if len(sent) == 1:
+            raise AwayError("no answer")
+        return said
+
+    gallery._store._link.commit = unanswered_then_refused
+    with pytest.raises(StoreError, match="OOM; whether this was kept is not known"):
+        gallery.enrol(EVERYONE, [crop("a")], fields())
+    gallery._store._link.commit = commit
+    wait_until(lambda: gallery.sightings_indexed == 1)
 
 
 def test_less_is_accepted_where_it_is_said_and_then_said_again(server, replica):

@@ -13,6 +13,7 @@ from service.gallery.filters import Filter
 from service.gallery.gallery import Gallery
 from service.gallery.redis.errors import AwayError
 from service.gallery.redis.folder import SharedFolder
+from service.gallery.store import nothing
 from tests.redis_server import RedisServer
 from tests.service.gallery.conftest import EVERYONE, crop, fields, wait_until
 
@@ -87,6 +88,45 @@ def test_one_of_two_requests_with_the_same_bytes_is_refused_and_the_other_keeps_
         sighting, _ = gallery.store.write(lambda writing: writing.add_sighting(crop("a"), sha256, fields()))
     assert gallery.crop(EVERYONE, sighting) == crop("a").jpeg
     assert files(shared) == [crop("a").jpeg]
+
+
+def test_of_two_requests_with_the_same_bytes_one_is_erased_before_the_other_is_kept(opened, shared):
+    gallery, other = opened("one"), opened("other")
+    with ExitStack() as first, ExitStack() as second:
+        for request in (first, second):
+            (sha256,) = request.enter_context(gallery._store.crops.keeping([crop("a").jpeg]))
+
+        def keep() -> str:
+            return gallery.store.write(lambda writing: writing.add_sighting(crop("a"), sha256, fields()))[0]
+
+        before = keep()
+        first.close()
+        other.store.write(nothing)  # it follows
+        other.delete_sighting(EVERYONE, before)
+        sighting = keep()
+    other.store.write(nothing)
+    assert gallery.crop(EVERYONE, sighting) == other.crop(EVERYONE, sighting) == crop("a").jpeg
+    assert files(shared) == [crop("a").jpeg]
+
+
+def test_many_crops_are_taken_away_without_a_pause(opened, shared, monkeypatch, caplog):
+    monkeypatch.setattr("service.gallery.redis.crops._AT_ONCE", 2)
+    gallery = opened("one")
+    for text in "abcdefghij":
+        enrol(gallery, text, "ada")
+    assert gallery.erase_person(EVERYONE, "ada").pending == ()
+    assert files(shared) == []
+    assert "tried again" not in caplog.text
+
+
+def test_a_disk_that_does_not_answer_is_no_damage(opened, shared):
+    gallery = opened("one")
+    sighting = enrol(gallery, "a")
+    (path,) = shared.rglob("*.jpg")
+    path.unlink()
+    path.mkdir()  # reading it fails, and not because it is missing
+    with pytest.raises(StoreError, match="the crop could not be read"):
+        gallery.crop(EVERYONE, sighting)
 
 
 def test_what_was_refused_while_redis_was_away_is_gone_when_its_person_is(opened, server, shared, monkeypatch):
@@ -216,6 +256,14 @@ def test_a_folder_of_another_gallery_is_refused(replica, server, opened, shared)
     opened("one")
     with pytest.raises(HomeError, match="another or a new one; set REID_CROPS"):
         replica("other", server.address("other", shared))
+
+
+def test_an_empty_folder_in_the_place_of_the_one_that_has_the_crops_is_refused(replica, server, opened, tmp_path):
+    """As where its disk is not mounted: what was kept there would be no other's, and nothing erased there."""
+    enrol(opened("one"), "a")
+    with pytest.raises(HomeError, match="without any: mount it, or set REID_CROPS"):
+        replica("other", server.address(crops=tmp_path / "not-mounted"))
+    assert not (tmp_path / "not-mounted").exists()
 
 
 def test_a_folder_that_cannot_be_written_is_refused(replica, server, tmp_path):
