@@ -151,8 +151,9 @@ class Ledger:
 
     def probe(self) -> None:
         """Raise StoreError if the store does not answer, or writes nothing."""
-        if self._store.failure is not None:
-            raise type(self._store.failure)(str(self._store.failure))
+        failure = self._store.failure
+        if failure is not None:
+            raise type(failure)(str(failure))
         with self._store.reading() as reading:
             reading.change()
 

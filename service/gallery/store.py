@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from reid.errors import ReidError
 from service.gallery.erasures import Erasures
 from service.gallery.errors import DamageError, StoreError
 from service.gallery.sqlite.reading import Reading
@@ -272,7 +273,7 @@ class Store(ABC):
             item.committed(Reading(self._connection), item.result)
         except Exception as error:
             item.future.set_exception(error)
-            if isinstance(error, StoreError | sqlite3.Error):
+            if isinstance(error, ReidError | sqlite3.Error):
                 return
             raise
         if item.erases:

@@ -43,7 +43,8 @@ def open_keys(address: StoreAddress) -> Iterator[sqlite3.Connection]:
             yield connection
         return
     with _tables(address, "keys") as replica:
-        replica.open()
+        replica.find_or_begin()
+        replica.follow()
         replica.begin()
         yield replica.writer
         replica.commit_anyhow()
@@ -74,7 +75,10 @@ def look_into(address: StoreAddress, *tables: str) -> Iterator[sqlite3.Connectio
             yield connection
         return
     with _tables(address, *tables) as replica:
-        yield replica.writer if replica.open_existing() else None
+        is_there = replica.find()
+        if is_there:
+            replica.follow()
+        yield replica.writer if is_there else None
 
 
 @contextmanager

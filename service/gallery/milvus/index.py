@@ -171,7 +171,7 @@ class MilvusIndex:
                 with self._changed:
                     self._changed.notify_all()
             except Exception as error:  # noqa: BLE001 (searches raise it, and this goes on)
-                if not self._away:
+                if self._away != (str(error) or repr(error)):
                     known = isinstance(error, HomeError | StoreError)
                     _LOG.error("searches wait for the index: %s", error, exc_info=not known)
                 self._look_at_s = 0.0

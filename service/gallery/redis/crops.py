@@ -17,7 +17,7 @@ from service.gallery.redis.link import Link
 
 _LOG = logging.getLogger(__name__)
 _AT_ONCE = 200  # files to take away before the writer does something else
-_SETTLED = -1  # of a file: whether it is named is certain by now
+_SETTLED = -1  # of a file: no commit came to name it
 _FILE = b"file:"  # what Redis has of a crop in the folder: this, and the file's name
 
 
@@ -87,20 +87,27 @@ class RedisCrops:
             self.settle()
 
     def held(self, sha256: str) -> bytes | None:
-        """What Redis is to have of a crop that is being kept just now; on the writer's thread, as :meth:`spend`."""
+        """What Redis is to have of a crop that is being kept just now; on the writer's thread, as what follows."""
         held = self._held.get(sha256)
         return held.values[0] if held is not None and held.values else None
 
-    def spend(self, crops: Mapping[str, bytes | None], open_at: int = _SETTLED) -> None:
-        """A commit was kept with these values, or may be, after the version `open_at`: no other is given them.
+    def spend(self, crops: Mapping[str, bytes | None], version: int) -> None:
+        """A commit after that version may come to name these values: they are given to no other.
 
-        What it names may be erased before the next one comes, and its file with it.
+        What it names may be erased before another comes, and its file with it.
         """
         with self._changing:
-            for sha256, value in crops.items():
-                if value is not None and sha256 in self._held:
-                    self._held[sha256].values.remove(value)
-                    self._loosen(value, open_at)
+            for sha256, value in _values(crops):
+                self._held[sha256].values.remove(value)
+                self._loosen(value, version)
+
+    def learn(self, crops: Mapping[str, bytes | None], *, kept: bool) -> None:
+        """What became of a commit that values were spent on: if it was not `kept`, others may be given them."""
+        with self._changing:
+            for sha256, value in _values(crops):
+                self._loose.pop(_name(value), None)
+                if not kept:
+                    self._held[sha256].values.append(value)
 
     def read(self, sha256: str) -> bytes:
         """The crop of that hash; raises FileNotFoundError, DamageError, StoreError."""
@@ -116,12 +123,13 @@ class RedisCrops:
         """Take away some of what commits of any service let go of, and return what is left; raises StoreError."""
         if self._folder is None:
             return set(self._link.doomed_files())  # for a service that has it
+        self.is_removing = False
         left = self.settle()
-        doomed = self._link.doomed_files()
-        gone = [name for name in doomed[:_AT_ONCE] if self._is_dropped(name)]
+        gone = [name for name in self._link.doomed_files()[:_AT_ONCE] if self._is_dropped(name)]
         self._link.forget_files(gone)
-        self.is_removing = bool(gone) and len(gone) < len(doomed)
-        return left.union(self._link.doomed_files())
+        left = left.union(self._link.doomed_files())
+        self.is_removing = bool(gone and left)
+        return left
 
     def sweep(self, _: Callable[[str], set[str]]) -> set[str]:
         """Remove files that no commit came to name."""
@@ -137,25 +145,23 @@ class RedisCrops:
         """Take away the files of which it is certain by now that no commit names them; those that stay for now."""
         version = self._version()
         with self._changing:
-            certain = {name for name, open_at in self._loose.items() if open_at < version}
-        some = set(islice(certain, _AT_ONCE))
-        if not some:
-            return some
+            certain = {name: open_at for name, open_at in self._loose.items() if open_at < version}
+        some = dict(islice(certain.items(), _AT_ONCE))
+        asked = [name for name, open_at in some.items() if open_at != _SETTLED]
         try:
-            unnamed = self._unnamed(some)
+            named = set(asked) - self._unnamed(asked)
         except StoreError as error:
-            _LOG.debug("%d crops that may not be needed stay for now: %s", len(certain), error)
-            return certain
-        done = {name for name in some if name not in unnamed or self._is_dropped(name)}
+            _LOG.debug("%d crops that may not be needed stay for now: %s", len(asked), error)
+            return set(certain)
+        done = {name for name in some if name in named or self._is_dropped(name)}
         with self._changing:
             for name in done:
                 self._loose.pop(name, None)
-        return certain - done
+        return certain.keys() - done
 
-    def _unnamed(self, names: Iterable[str]) -> set[str]:
-        asked = list(names)
-        values = self._link.crops([name.split("-")[0] for name in asked])
-        return {name for name, value in zip(asked, values, strict=True) if value != _FILE + name.encode()}
+    def _unnamed(self, names: Sequence[str]) -> set[str]:
+        values = self._link.crops([name.split("-")[0] for name in names])
+        return {name for name, value in zip(names, values, strict=True) if value != _FILE + name.encode()}
 
     def _is_dropped(self, name: str) -> bool:
         assert self._folder is not None
@@ -168,18 +174,17 @@ class RedisCrops:
             held.values.append(value)
 
     def _let_go(self, sha256: str) -> None:
-        """With the last who keeps a crop go the values that no commit needed."""
         with self._changing:
             held = self._held[sha256]
             held.holders -= 1
+            while len(held.values) > held.holders:
+                self._loosen(held.values.pop(), _SETTLED)
             if not held.holders:
                 del self._held[sha256]
-                for value in held.values:
-                    self._loosen(value, _SETTLED)
 
     def _loosen(self, value: bytes, open_at: int) -> None:
         if value.startswith(_FILE):
-            self._loose[value.removeprefix(_FILE).decode()] = open_at
+            self._loose[_name(value)] = open_at
 
     def _value(self, sha256: str, jpeg: bytes) -> bytes:
         return jpeg if self._folder is None else _FILE + self._folder.put(sha256, jpeg).encode()
@@ -188,8 +193,16 @@ class RedisCrops:
         if self._folder is None:
             raise DamageError("expected REID_CROPS, the folder that has the crops of this gallery, got none")
         try:
-            return self._folder.read(value.removeprefix(_FILE).decode())
+            return self._folder.read(_name(value))
         except FileNotFoundError as error:
             if self._link.crops([sha256]) == [value]:
                 raise DamageError(f"expected the crop that was kept, got no file {error.filename}") from error
             raise  # it went just now
+
+
+def _name(value: bytes) -> str:
+    return value.removeprefix(_FILE).decode(errors="replace")  # of a crop that is no file: the name of none
+
+
+def _values(crops: Mapping[str, bytes | None]) -> Iterator[tuple[str, bytes]]:
+    return ((sha256, value) for sha256, value in crops.items() if value is not None)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from enum import Enum, auto
 from typing import Any
 
+from reid.errors import ReidError
 from service.gallery.cleanup import Cleanup
 from service.gallery.erasures import Erasures, Round
 from service.gallery.errors import StoreError
@@ -86,7 +87,7 @@ class RedisErasures(Erasures):
                 self._stage, self._version = _Stage.FOLLOWED, self._replica.version
             while self._is_at_work() and self._is_next():
                 pass
-        except StoreError as error:
+        except ReidError as error:
             _LOG.error("Redis could not be scrubbed: %s", error)
             self._stage = None
             return _LEFT

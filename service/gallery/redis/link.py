@@ -105,7 +105,7 @@ class Link:
         self._address = address
         self._lease_s = lease_s
         self._client = _client(address)
-        names = ("BEGIN", "COMMIT", "LEAVE_TURN", "NEWS", "BEAT", "SLOWEST", "HEARD", "FORGET", "TAKE")
+        names = ("BEGIN", "COMMIT", "LEAVE_TURN", "NEWS", "BEAT", "LEAVE", "SLOWEST", "HEARD", "FORGET", "TAKE")
         self._scripts = {name: self._client.register_script(getattr(scripts, name)) for name in names}
 
     def close(self) -> None:
@@ -240,9 +240,9 @@ class Link:
                 " home-id from the copy"
             )
 
-    def leave(self, home_id: str) -> None:
+    def leave(self, service: Service) -> None:
         """Say that this service is gone: nobody waits for it any more."""
-        self._ask(lambda: self._client.hdel(self._key("services"), home_id))
+        self._script("LEAVE", [self._key("services")], [service.home_id, service.place])
 
     def heard(self) -> frozenset[str]:
         """The homes of the services that were heard of just now."""

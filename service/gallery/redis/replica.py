@@ -83,22 +83,20 @@ class Replica:
         """Let go of the files; the kernel removes them."""
         self._opened.close()
 
-    def open(self) -> None:
-        """Take over the gallery that is in Redis, or begin a new one there. Raises HomeError, StoreError."""
-        if not self.open_existing():
+    def find(self) -> bool:
+        """Learn which gallery is in Redis, if there is one. Raises HomeError, StoreError."""
+        head = self._link.head()
+        if head is not None:
+            self.store_id = head.store_id
+        return head is not None
+
+    def find_or_begin(self) -> None:
+        """As :meth:`find`; where there is none, begin one. Nothing is taken over yet."""
+        if not self.find():
             (fresh,) = self.writer.execute("SELECT store_id FROM store").fetchone()
             self._link.begin(fresh, self._all_changes())
-            if not self.open_existing():
+            if not self.find():
                 raise HomeError("expected a gallery in Redis, got none: it was flushed just now")
-
-    def open_existing(self) -> bool:
-        """Take over the gallery that is in Redis, if there is one. Raises HomeError, StoreError."""
-        head = self._link.head()
-        if head is None:
-            return False
-        self.store_id = head.store_id
-        self.follow()
-        return True
 
     def commit_anyhow(self) -> None:
         """Commit what was written since :meth:`begin` to rows that nobody else writes, whatever others wrote."""
@@ -125,9 +123,9 @@ class Replica:
                 rows[SEQUENCE.name, json.dumps([name])] = encode((name, seq))
         crops: dict[str, bytes | None] = {}
         for (sha256,) in self.writer.execute("SELECT sha256 FROM touched_crops").fetchall():
-            if not self.writer.execute("SELECT 1 FROM sightings WHERE image_sha256 = ?", (sha256,)).fetchone():
+            if not _has(self.writer, sha256):
                 crops[sha256] = None
-            elif (jpeg := kept(sha256)) is not None:
+            elif not _has(self.taker, sha256) and (jpeg := kept(sha256)) is not None:  # else Redis has it
                 crops[sha256] = jpeg
         return Changes(rows, crops, erases=rows.get(_SCRUB_DUE) == encode(("scrub_due", 1)))
 
@@ -248,3 +246,9 @@ def _capture(writer: sqlite3.Connection, taker: sqlite3.Connection, tables: Iter
             writer.execute(
                 f"CREATE TEMP TRIGGER on_{event}_{table.name} AFTER {event} ON main.{table.name} BEGIN {notes} END"
             )
+
+
+def _has(connection: sqlite3.Connection, sha256: str) -> bool:
+    """Whether a sighting needs that crop."""
+    found = connection.execute("SELECT 1 FROM sightings WHERE image_sha256 = ? LIMIT 1", (sha256,)).fetchone()
+    return found is not None

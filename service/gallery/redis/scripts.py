@@ -126,6 +126,13 @@ redis.call('HSET', KEYS[2], ARGV[2], ARGV[3] .. ' ' .. now .. ' ' .. ARGV[4] .. 
 return 'kept'
 """
 
+# KEYS: services. ARGV: home id, where it is. The word of a service elsewhere is its own.
+LEAVE = """
+local said = redis.call('HGET', KEYS[1], ARGV[1])
+if said and string.match(said, '(%x*)$') == ARGV[2] then redis.call('HDEL', KEYS[1], ARGV[1]) end
+return 'kept'
+"""
+
 # KEYS: services. ARGV: of how many seconds. The lowest version that those which were heard of since have cleaned up to.
 SLOWEST = f"""{_SLOWEST}
 return slowest(KEYS[1], tonumber(ARGV[1]), true)

@@ -37,6 +37,7 @@ _LOSSES = 3  # after so many a transaction that others were faster than is given
 _LONGEST_TURN_S = 10.0
 _GONE_S = 60.0  # an erasure that nobody finished for so long is anybody's
 _CLEANUP_SHARE = 4  # times what cleaning up took, until it is done again
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _READERS = 48  # more than there are threads that read
 
 
@@ -75,13 +76,15 @@ class RedisStore(Store):
             self._replica = Replica(self._link, home, readers=_READERS, breathe=self._breathe)
             opened.callback(self._replica.close)
             self._cleanup = Cleanup(self._replica.taker, beside)
-            self._replica.open()
+            self._replica.find_or_begin()
+            self._be_heard_first()
+            self._replica.follow()
             folder = None if address.crops is None else SharedFolder(address.crops, self.home_id)
             self.crops = RedisCrops(self._link, home, folder, lambda: self._replica.version, self._breathe)
             due = self._is_erasure_due()
             if due:  # some of it may have gone from Redis while it was loaded, and is in this copy's file
                 self._erased.append((self._cleanup.note(), 0))
-            self._be_heard_first()
+            self._beat()
             self._newest_erasure, self._newest_erasure_s = self._replica.version, time.monotonic()
             self._scrubs = RedisErasures(
                 *(self._link, self._replica, self._cleanup),
@@ -123,8 +126,7 @@ class RedisStore(Store):
         """As :meth:`Store.close`."""
         super().close()
         try:
-            if not self._lost:  # else it may be another who is heard by that name
-                self._link.leave(self.home_id)
+            self._link.leave(self._service)
         except StoreError as error:
             _LOG.warning("others wait some seconds for this service, which is gone: %s", error)
         self._opened.close()
@@ -173,18 +175,23 @@ class RedisStore(Store):
         """What Redis keeps less well than it did is not written into it."""
         try:
             self._durability, self.failure = self._link.check(), None
-        except HomeError as error:
+        except AwayError:
+            raise
+        except (HomeError, StoreError) as error:  # it is weaker than it was, or does not say
             if self.failure is None:
                 _LOG.critical("nothing is written until this is mended: %s", error)
             self.failure = StoreError(str(error))
         self._checked_s = time.monotonic()
 
     def _be_heard_first(self) -> None:
-        """A service that was killed is heard for some seconds more, and may have been here in another container."""
+        """Before anything is taken over, so that erasures wait for this service.
+
+        One that was killed is heard for some seconds more, and may have had this home in another container.
+        """
         until_s = time.monotonic() + LEASE_S + 2
         while True:
             try:
-                self._beat()
+                self._say()
             except TakenError:
                 if time.monotonic() >= until_s:
                     raise
@@ -307,7 +314,6 @@ class RedisStore(Store):
         if said != "kept":
             self._connection.execute("ROLLBACK")
             return said
-        self.crops.spend(changes.crops)
         try:
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
@@ -325,17 +331,25 @@ class RedisStore(Store):
         def keep() -> Said:
             return self._link.commit(replica.store_id, replica.place, request, changes)
 
+        self.crops.spend(changes.crops, replica.version)
         try:
-            return patiently(keep, 0.0 if self._away else _PATIENCE_S)
+            said = patiently(keep, 0.0 if self._away else _PATIENCE_S)
         except AwayError as error:
             self._away = True
-            self.crops.spend(changes.crops, open_at=replica.version)
             raise AwayError(
                 f"{error}; whether this was kept is not known: ask again, with the same Idempotency-Key"
             ) from error
+        except LostError:
+            raise
+        except StoreError:
+            self.crops.learn(changes.crops, kept=False)
+            raise
+        self.crops.learn(changes.crops, kept=said == "kept")
+        return said
 
 
 def _place_of(home: Path) -> str:
-    """Tells a home from its copies, wherever they are."""
+    """Tells a home from its copies, wherever they are; and from itself before its machine was started again."""
     found = home.stat()
-    return sha256(f"{socket.gethostname()} {home.resolve()} {found.st_dev} {found.st_ino}".encode())[:16]
+    boot = _BOOT_ID.read_text() if _BOOT_ID.exists() else ""  # Linux has it: a cloned machine is alike in all else
+    return sha256(f"{boot} {socket.gethostname()} {home.resolve()} {found.st_dev} {found.st_ino}".encode())[:16]

@@ -5,6 +5,7 @@ import sqlite3
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
@@ -13,7 +14,7 @@ from service.gallery.errors import DamageError, HomeError, NotFoundError, StoreE
 from service.gallery.filters import Filter
 from service.gallery.records import Once
 from service.gallery.redis.address import RedisAddress
-from service.gallery.redis.errors import AwayError
+from service.gallery.redis.errors import AwayError, LostError
 from service.gallery.redis.link import Changes, Link, Place
 from service.settings import Settings
 from tests.redis_server import RedisServer
@@ -417,17 +418,56 @@ def test_a_redis_that_is_made_weaker_is_not_written_to_until_it_is_mended(server
 
 
 def test_a_copy_of_a_home_is_refused_while_its_service_is_heard(replica, monkeypatch, tmp_path):
+    """And has nothing of the gallery on its disk meanwhile: no erasure waits for it."""
     monkeypatch.setattr("service.gallery.redis.store.LEASE_S", 0.5)
     one = replica("one")
     (tmp_path / "copy").mkdir()
     (tmp_path / "copy" / "home-id").write_text(one.store.home_id)
+    loaded, all_rows = [], Link.all_rows
+    monkeypatch.setattr(Link, "all_rows", lambda link, table: loaded.append(table) or all_rows(link, table))
     with pytest.raises(HomeError, match="expected a REID_HOME of its own, got a copy"):
         replica("copy")
+    assert "sightings" not in loaded
     one.enrol(EVERYONE, [crop("a")], fields())
     one.close()
     assert len(ids(replica("copy"))) == 1
     with pytest.raises(HomeError, match="got a copy"):
         replica("one")
+
+
+def test_a_home_whose_service_was_killed_elsewhere_is_served_once_that_is_not_heard(server, replica, monkeypatch):
+    monkeypatch.setattr("service.gallery.redis.store.LEASE_S", 0.5)
+    one = replica("one")
+    home_id, now_s = one.store.home_id, server.client.time()[0]
+    one.close()
+    server.client.hset("reid:{reid}:services", home_id, f"1 {now_s} 1 {16 * 'f'}")
+    replica("one").enrol(EVERYONE, [crop("a")], fields())
+
+
+def test_a_service_whose_name_another_took_answers_nothing_and_leaves_the_others_word(server, replica):
+    one = replica("one")
+    elsewhere = f"1 {server.client.time()[0] + 60} 1 {16 * 'f'}"
+    server.client.hset("reid:{reid}:services", one.store.home_id, elsewhere)
+    with suppress(DamageError):
+        wait_until(lambda: ids(one) is None)  # until it is refused
+    with pytest.raises(DamageError, match="got a copy of one that another service uses"):
+        one.enrol(EVERYONE, [crop("a")], fields())
+    one.close()
+    assert server.client.hget("reid:{reid}:services", one.store.home_id) == elsewhere.encode()
+
+
+def test_a_gallery_that_is_lost_after_an_answer_that_was_is_lost(replica):
+    gallery = replica("one")
+    answers = [AwayError("no answer"), LostError("it was flushed")]
+
+    def failing(*_):
+        raise answers.pop(0) if answers else LostError("it was flushed")
+
+    gallery._store._link.commit = failing
+    with pytest.raises(DamageError, match="it was flushed"):
+        gallery.add_person(EVERYONE, "ada", None, (), {})
+    with pytest.raises(DamageError, match="it was flushed"):
+        ids(gallery)
 
 
 def test_a_write_that_was_kept_is_not_said_to_be_refused_for_what_came_after(replica):

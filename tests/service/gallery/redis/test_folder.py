@@ -109,6 +109,54 @@ def test_of_two_requests_with_the_same_bytes_one_is_erased_before_the_other_is_k
     assert files(shared) == [crop("a").jpeg]
 
 
+@pytest.mark.parametrize("in_folder", [True, False])
+def test_deletions_take_no_crop_from_a_request_that_is_keeping_it(replica, opened, in_folder):
+    gallery = opened("one") if in_folder else replica("one")
+    both = [enrol(gallery, "a"), enrol(gallery, "a")]
+    with gallery._store.crops.keeping([crop("a").jpeg]) as (sha256,):
+        for sighting_id in both:
+            gallery.delete_sighting(EVERYONE, sighting_id)
+        sighting = gallery.store.write(lambda writing: writing.add_sighting(crop("a"), sha256, fields()))[0]
+    assert gallery.crop(EVERYONE, sighting) == crop("a").jpeg
+
+
+def test_requests_that_overlap_for_ever_leave_no_files_behind(opened, shared):
+    crops = opened("one")._store.crops
+    with ExitStack() as last:
+        last.enter_context(crops.keeping([crop("a").jpeg]))
+        for _ in range(5):
+            following = ExitStack()
+            following.enter_context(crops.keeping([crop("a").jpeg]))
+            last.close()
+            last = following
+            assert len(files(shared)) == 1
+        last.close()
+    assert files(shared) == []
+
+
+def test_a_disk_that_lets_nothing_go_is_tried_ever_less_often(opened, server, shared, monkeypatch, caplog):
+    monkeypatch.setattr("service.gallery.redis.crops._AT_ONCE", 2)
+    monkeypatch.setattr("service.gallery.erasures.PATIENCE_S", 0.0)
+    gallery = opened("one")
+    for text in "abcdef":
+        enrol(gallery, text, "ada")
+    folder, dropped = gallery._store.crops._folder, []
+    is_dropped = folder.is_dropped
+
+    def some(name: str) -> bool:
+        dropped.append(name)
+        return len(dropped) <= 2 and is_dropped(name)
+
+    folder.is_dropped = some
+    assert "crops" in gallery.erase_person(EVERYONE, "ada").pending
+    wait_until(lambda: len(dropped) > 4)
+    assert not gallery._store.crops.is_removing
+    folder.is_dropped = is_dropped
+    wait_until(lambda: gallery.pending == ())
+    assert not gallery._store.crops.is_removing
+    assert files(shared) == []
+
+
 def test_many_crops_are_taken_away_without_a_pause(opened, shared, monkeypatch, caplog):
     monkeypatch.setattr("service.gallery.redis.crops._AT_ONCE", 2)
     gallery = opened("one")
@@ -258,12 +306,15 @@ def test_a_folder_of_another_gallery_is_refused(replica, server, opened, shared)
         replica("other", server.address("other", shared))
 
 
-def test_an_empty_folder_in_the_place_of_the_one_that_has_the_crops_is_refused(replica, server, opened, tmp_path):
+def test_an_empty_folder_in_the_place_of_the_one_that_has_the_crops_is_refused(
+    replica, server, opened, tmp_path, caplog
+):
     """As where its disk is not mounted: what was kept there would be no other's, and nothing erased there."""
     enrol(opened("one"), "a")
     with pytest.raises(HomeError, match="without any: mount it, or set REID_CROPS"):
         replica("other", server.address(crops=tmp_path / "not-mounted"))
     assert not (tmp_path / "not-mounted").exists()
+    assert "nothing is written any more" not in caplog.text  # it is refused, not broken
 
 
 def test_a_folder_that_cannot_be_written_is_refused(replica, server, tmp_path):
