@@ -9,7 +9,6 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.untrained import untrained_resnet50
 from reid.predictors import Embedder
 from reid.search import Device, ExactIndex
 from reid.search.device import Copy
@@ -24,10 +23,9 @@ LEAST_COSINE = 0.999  # what half precision may cost
 
 @needs_gpu
 @pytest.mark.parametrize("number", range(max(GPUS, 1)))
-@pytest.mark.parametrize("trained", [True, False], ids=["default", "a ResNet-50"])
-def test_embeddings_are_those_of_the_processor(trained: bool, number: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("bundle", ["default", "resnet50"])
+def test_embeddings_are_those_of_the_processor(bundle: str, number: int) -> None:
     rng = np.random.default_rng(0)
-    bundle = "default" if trained else untrained_resnet50(tmp_path / "resnet50")
     processor, gpu = Embedder.load(bundle, "cpu"), Embedder.load(bundle, f"cuda:{number}")
     height, width = processor.bundle.preprocess.height_px, processor.bundle.preprocess.width_px
     coarse = torch.from_numpy(rng.integers(0, 256, (48, 3, 8, 4), np.uint8)).float()
