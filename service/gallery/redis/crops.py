@@ -106,8 +106,12 @@ class RedisCrops:
         with self._changing:
             for sha256, value in _values(crops):
                 self._loose.pop(_name(value), None)
-                if not kept:
+                if kept:
+                    continue
+                if sha256 in self._held:
                     self._held[sha256].values.append(value)
+                else:
+                    self._loosen(value, _SETTLED)
 
     def read(self, sha256: str) -> bytes:
         """The crop of that hash; raises FileNotFoundError, DamageError, StoreError."""
