@@ -11,7 +11,6 @@ from reid.errors import VectorError
 from service.gallery.errors import (
     ChangeNotReachedError,
     ConflictError,
-    DamageError,
     ErasedError,
     ForbiddenError,
     HomeError,
@@ -52,76 +51,6 @@ def test_what_was_enrolled_is_found_and_still_there_after_reopening(tmp_path):
     assert again.change == written.change
     assert again.crop(EVERYONE, before[0][0]) == crop("a").jpeg
     again.close()
-
-
-@pytest.mark.parametrize("where", ["_commit", "_look_around"])
-def test_a_failure_that_nobody_thought_of_leaves_no_caller_waiting(tmp_path, monkeypatch, caplog, where):
-    gallery = open_gallery(tmp_path)
-    (kept_one,) = gallery.enrol(EVERYONE, [crop("a")], fields("ada")).value
-    monkeypatch.setattr(gallery._store, where, lambda *_: 1 / 0)
-    said = []
-    if where == "_look_around":  # what was written before is said
-        said = [gallery.enrol(EVERYONE, [crop("bob")], fields("bob")).value[0].sighting_id]
-    with pytest.raises(DamageError, match="expected a writer that works, got: ZeroDivisionError"):
-        gallery.enrol(EVERYONE, [crop("eve")], fields("eve"))
-    with pytest.raises(DamageError, match="expected a writer that works"):
-        gallery.erase_person(EVERYONE, "ada")
-    with pytest.raises(DamageError, match="start the service again"):
-        gallery.probe()
-    assert "nothing is written any more" in caplog.text
-    gallery.close()
-    again = open_gallery(tmp_path)
-    assert sorted(found(again, looking_like("a"), top_k=10)) == sorted([kept_one.sighting_id, *said])
-    again.close()
-
-
-def test_an_erasure_that_waits_when_the_writer_fails_is_pending_and_done_at_the_next_start(tmp_path, monkeypatch):
-    gallery = open_gallery(tmp_path)
-    gallery.enrol(EVERYONE, [crop("a")], fields("ada"))
-    monkeypatch.setattr(gallery._store._erasures, "finish", lambda: 1 / 0)
-    written = gallery.erase_person(EVERYONE, "ada")
-    assert (written.value.completed_at, written.pending) == (None, ("database",))
-    gallery.close()
-    again = open_gallery(tmp_path)
-    receipt = again.erase_person(EVERYONE, "ada").value
-    assert (receipt.receipt_id, receipt.completed_at is None) == (written.value.receipt_id, False)
-    assert kept(tmp_path) == set()
-    again.close()
-
-
-@pytest.mark.parametrize("what", ["add", "remove"])
-def test_an_index_that_could_not_follow_ends_the_writer_and_the_next_start_has_all(tmp_path, monkeypatch, what):
-    gallery = open_gallery(tmp_path)
-    gallery.enrol(EVERYONE, [crop("a")], fields("ada"))
-
-    def full(*_) -> None:
-        raise MemoryError("no memory")
-
-    writes = {
-        "add": lambda: gallery.enrol(EVERYONE, [crop("b")], fields("bob"), once()),
-        "remove": lambda: gallery.erase_person(EVERYONE, "ada"),
-    }
-    monkeypatch.setattr(gallery._active.index, what, full)
-    with pytest.raises((MemoryError, DamageError)):
-        writes[what]()
-    with pytest.raises(DamageError, match="what waited may have been kept"):
-        gallery.enrol(EVERYONE, [crop("b")], fields("bob"), once())
-    gallery.close()
-    again = open_gallery(tmp_path)
-    if what == "add":
-        assert again.enrol(EVERYONE, [crop("b")], fields("bob"), once()).replay is not None
-        assert len(found(again, looking_like("b"), top_k=10)) == 2
-    else:
-        assert again.erase_person(EVERYONE, "ada").value.completed_at is not None
-        assert kept(tmp_path) == set()
-    again.close()
-
-
-def test_a_gallery_whose_last_step_fails_is_closed_all_the_same(tmp_path, monkeypatch):
-    gallery = open_gallery(tmp_path)
-    monkeypatch.setattr(gallery._store._erasures, "close", lambda: 1 / 0)
-    gallery.close()
-    open_gallery(tmp_path).close()
 
 
 def test_a_second_gallery_on_the_same_folder_is_refused(gallery, tmp_path):

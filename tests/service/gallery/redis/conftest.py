@@ -6,12 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from service.gallery.filters import Filter
 from service.gallery.gallery import Gallery
 from service.gallery.redis.address import RedisAddress
 from tests.redis_server import RedisServer, running_redis
-from tests.service.gallery.conftest import reopen_gallery
+from tests.service.gallery.conftest import EVERYONE, reopen_gallery
 
 OpenGallery = Callable[..., Gallery]
+
+
+def ids(gallery: Gallery) -> list[str]:
+    with gallery.reading(EVERYONE) as reading:
+        return [sighting.sighting_id for sighting in reading.sightings(Filter(), 0, 10_000).records]
 
 
 @pytest.fixture

@@ -5,18 +5,13 @@ import sqlite3
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 
 import pytest
 
-from service.check import faults
 from service.gallery.errors import DamageError, HomeError, NotFoundError, StoreError
-from service.gallery.filters import Filter
 from service.gallery.records import Once
-from service.gallery.redis.address import RedisAddress
 from service.gallery.redis.errors import AwayError, LostError
 from service.gallery.redis.link import Changes, Link, Place
-from service.settings import Settings
 from tests.redis_server import RedisServer
 from tests.service.gallery.conftest import (
     DEADLINE_S,
@@ -30,11 +25,7 @@ from tests.service.gallery.conftest import (
     looking_like,
     wait_until,
 )
-
-
-def ids(gallery) -> list[str]:
-    with gallery.reading(EVERYONE) as reading:
-        return [sighting.sighting_id for sighting in reading.sightings(Filter(), 0, 10_000).records]
+from tests.service.gallery.redis.conftest import ids
 
 
 def once(name: str) -> Once:
@@ -377,85 +368,6 @@ def test_a_row_is_never_used_again_whatever_was_restarted(server, replica):
     assert replica("another").enrol(EVERYONE, [crop("c")], fields()).value[0].row == last.row + 1
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"appendonly": "no"}, "appendonly no"),
-        ({"appendfsync": "everysec"}, "appendfsync everysec; REID_REDIS_FSYNC"),
-        ({"maxmemory-policy": "allkeys-lru"}, "noeviction, got allkeys-lru"),
-    ],
-)
-def test_a_redis_that_would_lose_what_it_holds_is_refused(server, replica, options, message):
-    for name, value in options.items():
-        server.client.config_set(name, value)
-    with pytest.raises(HomeError, match=message):
-        replica("one")
-
-
-def test_a_check_finds_a_redis_that_would_lose_what_it_holds(server, tmp_path):
-    settings = Settings(home=tmp_path, store=server.address().url, auth="off")
-    assert faults(settings) == []
-    server.client.config_set("appendfsync", "no")
-    assert "appendfsync no" in " ".join(faults(settings))
-    server.kill()
-    assert "does not answer" in " ".join(faults(settings))
-
-
-def test_a_redis_that_is_made_weaker_is_not_written_to_until_it_is_mended(server, replica):
-    gallery = replica("one")
-    before = gallery.enrol(EVERYONE, [crop("a")], fields()).value[0].sighting_id
-    server.client.config_set("appendfsync", "everysec")
-    wait_until(lambda: gallery.store.failure is not None)
-    with pytest.raises(StoreError, match="appendfsync always, got appendonly yes and appendfsync everysec"):
-        gallery.enrol(EVERYONE, [crop("b")], fields())
-    with pytest.raises(StoreError, match="appendfsync always"):
-        gallery.probe()
-    assert ids(gallery) == [before]
-    server.client.config_set("appendfsync", "always")
-    wait_until(lambda: gallery.store.failure is None)
-    gallery.enrol(EVERYONE, [crop("b")], fields())
-    gallery.probe()
-
-
-def test_a_copy_of_a_home_is_refused_while_its_service_is_heard(replica, monkeypatch, tmp_path):
-    """And has nothing of the gallery on its disk meanwhile: no erasure waits for it."""
-    monkeypatch.setattr("service.gallery.redis.store.LEASE_S", 0.5)
-    one = replica("one")
-    (tmp_path / "copy").mkdir()
-    (tmp_path / "copy" / "home-id").write_text(one.store.home_id)
-    loaded, all_rows = [], Link.all_rows
-    monkeypatch.setattr(Link, "all_rows", lambda link, table: loaded.append(table) or all_rows(link, table))
-    with pytest.raises(HomeError, match="expected a REID_HOME of its own, got a copy"):
-        replica("copy")
-    assert "sightings" not in loaded
-    one.enrol(EVERYONE, [crop("a")], fields())
-    one.close()
-    assert len(ids(replica("copy"))) == 1
-    with pytest.raises(HomeError, match="got a copy"):
-        replica("one")
-
-
-def test_a_home_whose_service_was_killed_elsewhere_is_served_once_that_is_not_heard(server, replica, monkeypatch):
-    monkeypatch.setattr("service.gallery.redis.store.LEASE_S", 0.5)
-    one = replica("one")
-    home_id, now_s = one.store.home_id, server.client.time()[0]
-    one.close()
-    server.client.hset("reid:{reid}:services", home_id, f"1 {now_s} 1 {16 * 'f'}")
-    replica("one").enrol(EVERYONE, [crop("a")], fields())
-
-
-def test_a_service_whose_name_another_took_answers_nothing_and_leaves_the_others_word(server, replica):
-    one = replica("one")
-    elsewhere = f"1 {server.client.time()[0] + 60} 1 {16 * 'f'}"
-    server.client.hset("reid:{reid}:services", one.store.home_id, elsewhere)
-    with suppress(DamageError):
-        wait_until(lambda: ids(one) is None)  # until it is refused
-    with pytest.raises(DamageError, match="got a copy of one that another service uses"):
-        one.enrol(EVERYONE, [crop("a")], fields())
-    one.close()
-    assert server.client.hget("reid:{reid}:services", one.store.home_id) == elsewhere.encode()
-
-
 def test_a_gallery_that_is_lost_after_an_answer_that_was_is_lost(replica):
     gallery = replica("one")
     answers = [AwayError("no answer"), LostError("it was flushed")]
@@ -488,12 +400,6 @@ def test_a_write_that_was_kept_is_not_said_to_be_refused_for_what_came_after(rep
         gallery.enrol(EVERYONE, [crop("a")], fields())
     gallery._store._link.commit = commit
     wait_until(lambda: gallery.sightings_indexed == 1)
-
-
-def test_less_is_accepted_where_it_is_said_and_then_said_again(server, replica):
-    server.client.config_set("appendfsync", "everysec")
-    gallery = replica("one", RedisAddress(server.address().url, fsync="everysec"))
-    assert "last second" in gallery.store.durability
 
 
 def test_nobody_there(tmp_path, replica):

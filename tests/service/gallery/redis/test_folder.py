@@ -134,7 +134,7 @@ def test_requests_that_overlap_for_ever_leave_no_files_behind(opened, shared):
     assert files(shared) == []
 
 
-def test_a_disk_that_lets_nothing_go_is_tried_ever_less_often(opened, server, shared, monkeypatch, caplog):
+def test_a_disk_that_lets_nothing_go_is_not_hurried(opened, shared, monkeypatch):
     monkeypatch.setattr("service.gallery.redis.crops._AT_ONCE", 2)
     monkeypatch.setattr("service.gallery.erasures.PATIENCE_S", 0.0)
     gallery = opened("one")
