@@ -18,7 +18,7 @@ from trainer.pixels import load_pixels
 _CROPS_TO_GROW_ON = 256
 
 
-def load_initial_weights(network: EmbeddingNetwork, source: str, crops: Sequence[Path] = ()) -> None:
+def load_initial_weights(network: EmbeddingNetwork, source: str, crops: Sequence[Path]) -> None:
     """Fill `network` in place.
 
     `none` keeps its random weights; `imagenet` fills the backbone with torchvision's V1 weights and `timm:NAME` with

@@ -2,9 +2,13 @@
 
 import fcntl
 import os
+import socket
 from pathlib import Path
 
+from service.gallery.digests import sha256
 from service.gallery.errors import HomeError
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def is_held(folder: Path) -> bool:
@@ -31,6 +35,13 @@ def kept_text(path: Path, fresh: str) -> str:
         return path.read_text()
     except OSError as error:
         raise HomeError(f"expected a file that can be written at {path}, got: {error.strerror}") from error
+
+
+def place_of(folder: Path) -> str:
+    """A digest that tells a home from its copies, wherever they are, and from itself before its machine began anew."""
+    found = folder.stat()
+    boot = _BOOT_ID.read_text() if _BOOT_ID.exists() else ""  # Linux has it: a cloned machine is alike in all else
+    return sha256(f"{boot} {socket.gethostname()} {folder.resolve()} {found.st_dev} {found.st_ino}".encode())[:16]
 
 
 def make_home(folder: Path) -> None:

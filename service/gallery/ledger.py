@@ -151,9 +151,7 @@ class Ledger:
 
     def probe(self) -> None:
         """Raise StoreError if the store does not answer, or writes nothing."""
-        failure = self._store.failure
-        if failure is not None:
-            raise type(failure)(str(failure))
+        self._store.check_writes()
         with self._store.reading() as reading:
             reading.change()
 

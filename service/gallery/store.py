@@ -1,5 +1,6 @@
 """A store: readers of their own snapshot, one writer thread that commits groups of operations."""
 
+import itertools
 import logging
 import queue
 import sqlite3
@@ -56,11 +57,6 @@ class Operation:
     future: "Future[Any]" = field(default_factory=Future)
     result: Any = None
     error: Exception | None = None
-
-    def fail(self, error: Exception) -> None:
-        """Tell a caller who was told nothing yet."""
-        if not self.future.done():
-            self.future.set_exception(error)
 
 
 class Store(ABC):
@@ -172,6 +168,12 @@ class Store(ABC):
         if noted.done():
             noted.result()
 
+    def check_writes(self) -> None:
+        """Raise why nothing is written, if that is so: StoreError, and DamageError where only a start mends it."""
+        failure = self.failure
+        if failure is not None:
+            raise _anew(failure)
+
     def close(self) -> None:
         """Finish what is queued and close the file."""
         for _ in range(2):  # the second is for a writer that failed over the first
@@ -217,10 +219,9 @@ class Store(ABC):
                 " again, and ask with the same Idempotency-Key"
             )
             self._erasures.give_up()
-            for item in self._group:
-                item.fail(self.failure)
-            for item in iter(self._waiting.get, None):
-                item.fail(self.failure)
+            for item in itertools.chain(self._group, iter(self._waiting.get, None)):
+                if not item.future.done():
+                    item.future.set_exception(_anew(self.failure))
 
     def _write_groups(self) -> None:
         last = False
@@ -293,6 +294,11 @@ class Store(ABC):
             # A disk that is full shows here as well as at the commit: to the caller it is the same refusal.
             item.error = refused(error) if isinstance(error, sqlite3.OperationalError) else error
         self._connection.execute("RELEASE operation")
+
+
+def _anew(failure: StoreError) -> StoreError:
+    """One for each caller: an error that is raised again and again grows with every traceback."""
+    return type(failure)(str(failure))
 
 
 def refused(error: Exception) -> StoreError:

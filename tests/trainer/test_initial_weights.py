@@ -19,7 +19,7 @@ def network(seed: int) -> EmbeddingNetwork:
 
 def test_none_keeps_the_random_weights() -> None:
     fresh = network(1)
-    load_initial_weights(fresh, "none")
+    load_initial_weights(fresh, "none", [])
     assert torch.equal(fresh.backbone.conv1.weight, network(1).backbone.conv1.weight)
 
 
@@ -28,14 +28,14 @@ def test_a_file_fills_the_backbone_and_leaves_the_neck(tmp_path: Path) -> None:
     source, fresh = network(2), network(1)
     state = source.backbone.state_dict() | {"fc.weight": torch.zeros(1000, 512), "fc.bias": torch.zeros(1000)}
     torch.save(state, tmp_path / "resnet18.pth")
-    load_initial_weights(fresh, str(tmp_path / "resnet18.pth"))
+    load_initial_weights(fresh, str(tmp_path / "resnet18.pth"), [])
     assert torch.equal(fresh.backbone.layer4[1].conv2.weight, source.backbone.layer4[1].conv2.weight)
     assert torch.equal(fresh.neck[0].weight, network(1).neck[0].weight)
 
 
 def test_a_bundle_fills_everything(tiny_bundle: Path) -> None:
     fresh = network(1)
-    load_initial_weights(fresh, str(tiny_bundle))
+    load_initial_weights(fresh, str(tiny_bundle), [])
     expected = load_network(tiny_bundle, read_bundle(tiny_bundle, EMBEDDING), EMBEDDING).state_dict()
     assert all(torch.equal(tensor, expected[name]) for name, tensor in fresh.state_dict().items())
 
@@ -45,13 +45,13 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     del state["conv1.weight"]
     torch.save(state, tmp_path / "torn.pth")
     with pytest.raises(RecipeError, match=r"torn\.pth does not fit the network"):
-        load_initial_weights(network(1), str(tmp_path / "torn.pth"))
+        load_initial_weights(network(1), str(tmp_path / "torn.pth"), [])
 
 
 def test_sources_that_do_not_exist_are_refused(tmp_path: Path) -> None:
     with pytest.raises(
         RecipeError, match=r"expected none, imagenet, timm:NAME, a \.pth file, a bundle folder or grown:FOLDER"
     ):
-        load_initial_weights(network(1), str(tmp_path))
+        load_initial_weights(network(1), str(tmp_path), [])
     with pytest.raises(RecipeError, match="a model that timm knows, got 'resnet-thirty'"):
-        load_initial_weights(network(1), "timm:resnet-thirty")
+        load_initial_weights(network(1), "timm:resnet-thirty", [])

@@ -171,13 +171,14 @@ class MilvusIndex:
                 with self._changed:
                     self._changed.notify_all()
             except Exception as error:  # noqa: BLE001 (searches raise it, and this goes on)
-                if self._away != (str(error) or repr(error)):
+                said = str(error) or repr(error)
+                if said != self._away:
                     known = isinstance(error, HomeError | StoreError)
-                    _LOG.error("searches wait for the index: %s", error, exc_info=not known)
+                    _LOG.error("searches wait for the index: %s", said, exc_info=not known)
                 self._look_at_s = 0.0
                 retry_s = min(2 * retry_s, _LAST_RETRY_S)
                 with self._changed:
-                    self._away = str(error) or repr(error)
+                    self._away = said
                     self._changed.notify_all()
                     self._changed.wait_for(lambda: self._closing, retry_s)
                 continue

@@ -105,10 +105,10 @@ class RedisCrops:
         """What became of a commit that values were spent on: if it was not `kept`, others may be given them."""
         with self._changing:
             for sha256, value in _values(crops):
-                self._loose.pop(_name(value), None)
                 if kept:
-                    continue
-                if sha256 in self._held:
+                    self._fasten(value)
+                elif sha256 in self._held:
+                    self._fasten(value)
                     self._held[sha256].values.append(value)
                 else:
                     self._loosen(value, _SETTLED)
@@ -190,6 +190,10 @@ class RedisCrops:
         if value.startswith(_FILE):
             self._loose[_name(value)] = open_at
 
+    def _fasten(self, value: bytes) -> None:
+        if value.startswith(_FILE):
+            self._loose.pop(_name(value), None)
+
     def _value(self, sha256: str, jpeg: bytes) -> bytes:
         return jpeg if self._folder is None else _FILE + self._folder.put(sha256, jpeg).encode()
 
@@ -205,7 +209,7 @@ class RedisCrops:
 
 
 def _name(value: bytes) -> str:
-    return value.removeprefix(_FILE).decode(errors="replace")  # of a crop that is no file: the name of none
+    return value.removeprefix(_FILE).decode()
 
 
 def _values(crops: Mapping[str, bytes | None]) -> Iterator[tuple[str, bytes]]:

@@ -157,9 +157,9 @@ class Link:
 
     def takes_debt(self, home_id: str, for_s: float) -> bool:
         """Whether it is this service that finishes what another left undone; the others wait that long for it."""
-        key = self._key("debt")
-        self._ask(lambda: self._client.set(key, home_id, nx=True, px=round(1000 * for_s)))
-        return bool(self._ask(lambda: self._client.get(key)) == home_id.encode())
+        key, for_ms = self._key("debt"), round(1000 * for_s)
+        taker = self._ask(lambda: self._client.set(key, home_id, nx=True, px=for_ms, get=True))
+        return taker in (None, home_id.encode())
 
     def head(self, place: Place = Place()) -> Head | None:
         """Where the gallery is, and some entries after `place`; None: there is none. Raises HomeError, LostError."""

@@ -3,7 +3,6 @@
 import logging
 import math
 import os
-import socket
 import sqlite3
 import time
 from collections import deque
@@ -13,9 +12,8 @@ from pathlib import Path
 
 from reid.errors import ReidError
 from service.gallery.cleanup import Beside, Cleanup
-from service.gallery.digests import sha256
 from service.gallery.errors import DamageError, HomeError, StoreError
-from service.gallery.home import kept_text
+from service.gallery.home import kept_text, place_of
 from service.gallery.redis.address import RedisAddress
 from service.gallery.redis.crops import RedisCrops
 from service.gallery.redis.erasures import RedisErasures
@@ -37,7 +35,6 @@ _LOSSES = 3  # after so many a transaction that others were faster than is given
 _LONGEST_TURN_S = 10.0
 _GONE_S = 60.0  # an erasure that nobody finished for so long is anybody's
 _CLEANUP_SHARE = 4  # times what cleaning up took, until it is done again
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _READERS = 48  # more than there are threads that read
 
 
@@ -59,7 +56,7 @@ class RedisStore(Store):
         follow: Callable[[Reading, News], None],
     ) -> None:
         self.home_id = kept_text(home / "home-id", os.urandom(16).hex())
-        self._service = Service(self.home_id, _place_of(home))
+        self._service = Service(self.home_id, place_of(home))
         keep_scratch_in(home)
         self._news = follow
         self._lost = ""
@@ -303,8 +300,7 @@ class RedisStore(Store):
         """Run them once; what Redis says of what they write, of which nothing is left here unless it is kept."""
         if self._lost:
             raise DamageError(self._lost)
-        if self.failure is not None:
-            raise StoreError(str(self.failure))
+        self.check_writes()
         self._replica.begin()
         for item in group:
             item.error = None
@@ -346,10 +342,3 @@ class RedisStore(Store):
             raise
         self.crops.learn(changes.crops, kept=said == "kept")
         return said
-
-
-def _place_of(home: Path) -> str:
-    """Tells a home from its copies, wherever they are; and from itself before its machine was started again."""
-    found = home.stat()
-    boot = _BOOT_ID.read_text() if _BOOT_ID.exists() else ""  # Linux has it: a cloned machine is alike in all else
-    return sha256(f"{boot} {socket.gethostname()} {home.resolve()} {found.st_dev} {found.st_ino}".encode())[:16]
