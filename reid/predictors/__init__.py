@@ -2,7 +2,7 @@
 
 from reid.predictors.action import ActionRecognizer, ActionSpan
 from reid.predictors.classifier import ImageClassifier
-from reid.predictors.device import resolve_device
+from reid.predictors.device import resolve_device, served_on
 from reid.predictors.embedder import Embedder, embed_tensor
 from reid.predictors.label_score import LabelScore
 
@@ -14,4 +14,5 @@ __all__ = [
     "LabelScore",
     "embed_tensor",
     "resolve_device",
+    "served_on",
 ]

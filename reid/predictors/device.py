@@ -33,6 +33,11 @@ def resolve_device(device: str) -> torch.device:
     return torch.device(device)
 
 
+def served_on(device: torch.device) -> str:
+    """The word by which a service would load a bundle that was trained on this device: a processor is `auto`'s."""
+    return "auto" if device.type == "cpu" and not torch.cuda.is_available() else str(device)
+
+
 def moved(pixels: torch.Tensor, device: torch.device) -> torch.Tensor:
     """The same on that device; to a GPU from pinned memory, so that nobody waits until they are there."""
     if device.type != "cuda":

@@ -117,6 +117,15 @@ def test_a_cache_that_cannot_be_written_costs_nothing_but_time(
     assert "could not be kept" in caplog.text
 
 
+def test_what_was_trained_on_a_device_is_judged_as_a_service_would_run_it_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for gpu, expected in ((False, "auto"), (True, "cpu")):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda gpu=gpu: gpu)
+        assert devices.served_on(torch.device("cpu")) == expected
+        assert devices.served_on(torch.device("cuda", 1)) == "cuda:1"
+
+
 def test_openvino_embeds_where_it_was_said_and_by_itself_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     for has, gpu in itertools.product((True, False), (True, False)):
         monkeypatch.setattr(devices, "_HAS_OPENVINO", has)

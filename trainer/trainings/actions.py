@@ -8,7 +8,7 @@ import torch
 
 from reid.datasets.classes import LabelledFiles
 from reid.kinds import ACTION, ActionBundle
-from reid.predictors import ActionRecognizer
+from reid.predictors import ActionRecognizer, served_on
 from trainer.bundling import Origin
 from trainer.classification import Classification, recognise, test_protocol
 from trainer.folds import parts_of
@@ -77,5 +77,5 @@ class ActionTraining:
         return {"domain": self.domain, "split_sha256": self.parts.sha256}
 
     def _judged(self, draft: Path) -> Classification:
-        with closing(ActionRecognizer.load(draft, str(self.device))) as recognizer:
+        with closing(ActionRecognizer.load(draft, served_on(self.device))) as recognizer:
             return recognise(recognizer, self.clips.chosen(self.parts.test), test_protocol(self.clips, self.recipe))

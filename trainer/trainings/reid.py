@@ -8,7 +8,7 @@ import torch
 
 from reid.bundle import Bundle, move_bundle, write_bundle, write_description
 from reid.kinds import EMBEDDING, EmbeddingBundle
-from reid.predictors import Embedder
+from reid.predictors import Embedder, served_on
 from trainer.bundling import Origin, code_commit, data_sha256
 from trainer.card import card
 from trainer.evaluation import evaluate_split
@@ -42,7 +42,7 @@ class ReidTraining:
         with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
             draft = Path(temporary) / folder.name
             plain = write_bundle(draft, self.task.network, self._description(origin), card="")
-            evaluation = evaluate_split(Embedder.load(draft, str(self.device)), self.test, Protocol())
+            evaluation = evaluate_split(Embedder.load(draft, served_on(self.device)), self.test, Protocol())
             bundle = dataclasses.replace(
                 plain, metrics=evaluation.figures(), calibration=evaluation.calibration(self.test.domain)
             )
