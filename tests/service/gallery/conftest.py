@@ -33,7 +33,20 @@ def open_gallery(
     address: StoreAddress | None = None,
     index_address: MilvusAddress | None = None,
 ) -> Gallery:
-    return Gallery(folder, address or folder / "gallery.sqlite", bundle_id, DIMENSIONS[bundle_id], index_address)
+    gallery = Gallery(folder, address or folder / "gallery.sqlite", bundle_id, DIMENSIONS[bundle_id], index_address)
+    _opened.append(gallery)
+    return gallery
+
+
+_opened: list[Gallery] = []
+
+
+@pytest.fixture(autouse=True)
+def _all_closed() -> Iterator[None]:
+    """A failed test's gallery, left open, would keep pytest from ending: its writer's thread waits for more."""
+    yield
+    while _opened:
+        _opened.pop().close()
 
 
 def reopen_gallery(

@@ -9,13 +9,11 @@ import pytest
 
 from service.gallery.crops import sha256_of
 from service.gallery.errors import HomeError, StoreError
-from service.gallery.gallery import Gallery
 from service.gallery.records import Crop
 from service.gallery.sqlite.keys import open_keys
 from service.gallery.sqlite.schema import _VERSION_1
 from tests.service.gallery.conftest import (
     BUNDLE,
-    DIMENSION,
     EVERYONE,
     crop,
     fields,
@@ -36,14 +34,10 @@ def filled(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def open_with(home: Path, store: Path) -> Gallery:
-    return Gallery(home, store, BUNDLE, DIMENSION)
-
-
 def test_a_new_store_beside_crops_is_refused_and_takes_none_of_them(filled):
     for _ in range(2):
         with pytest.raises(HomeError, match="kept with, got another or a new one; set REID_STORE"):
-            open_with(filled, filled / "typo.sqlite")
+            open_gallery(filled, address=filled / "typo.sqlite")
     assert kept(filled) == {crop("a").jpeg, crop("b").jpeg}
     open_gallery(filled).close()
 
@@ -54,7 +48,7 @@ def test_the_store_of_another_home_is_refused_and_takes_no_crops(filled, tmp_pat
     gallery.enrol(EVERYONE, [crop("c")], fields("bob"))
     gallery.close()
     with pytest.raises(HomeError, match="restore both from one backup"):
-        open_with(filled, other / "gallery.sqlite")
+        open_gallery(filled, address=other / "gallery.sqlite")
     assert kept(filled) == {crop("a").jpeg, crop("b").jpeg}
 
 
@@ -79,7 +73,7 @@ def test_a_folder_of_the_first_version_is_taken_over_by_the_store_that_needs_it(
     (filled / "crops" / "store").unlink()
     (filled / "crops" / "ab" / ("ab" * 32 + ".jpg")).write_bytes(b"left by a killed write")
     with pytest.raises(HomeError, match=r"expected an empty .* beside a new store, got 3 crops"):
-        open_with(filled, filled / "new.sqlite")
+        open_gallery(filled, address=filled / "new.sqlite")
     open_gallery(filled).close()
     assert kept(filled) == {crop("a").jpeg, crop("b").jpeg}
 
