@@ -16,7 +16,7 @@ from service.gallery.redis.address import Fsync, RedisAddress
 from service.gallery.stores import StoreAddress
 
 PREFIX = "REID_"
-OF_CLIENTS = ("REID_URL", "REID_KEY")  # of the commands that ask a running service
+OF_CLIENTS = ("REID_URL", "REID_KEY", "REID_MQTT")  # of the commands that ask a running service
 DEFAULT_STORE = "sqlite://gallery.sqlite"
 
 

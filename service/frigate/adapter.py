@@ -121,10 +121,15 @@ class Adapter:
                 await self._reid.send(client.change_sighting(one.sighting_id, person_id=identity.person_id))
         if not named:
             transitions.settle(identity.person_id, event.camera, event.start_time)
-        if self._write_back and not identity.person_id.startswith(UNKNOWN):
-            person = await self._reid.send(client.person(identity.person_id))
-            await self._frigate.set_sub_label(event.id, person.name or person.person_id, identity.score)
+        if self._write_back:
+            await self._tell(event, identity)
         return True
+
+    async def _tell(self, event: Event, identity: Identity) -> None:
+        """Write who it is beside the event: their name, or an id that somebody chose."""
+        person = await self._reid.send(client.person(identity.person_id))
+        if person.name or not person.person_id.startswith(UNKNOWN):
+            await self._frigate.set_sub_label(event.id, person.name or person.person_id, identity.score)
 
     async def _enrolled(self, event: Event) -> list[SightingOut]:
         answer = await self._reid.send(client.sightings(tracklet_id=event.tracklet_id, limit=_MOST_CROPS))

@@ -57,8 +57,9 @@ def frigate(
     """Enrol the people of Frigate's events, and give each event one identity across cameras.
 
     An event that has ended is enrolled once, from its clean snapshots, under a tracklet_id of its own, and is given the
-    person of the best match, or a new one (`unknown-…`) that keeps its id until you name or merge it. Messages may be
-    lost, doubled or late: what there is to do, Frigate's REST interface says.
+    person of the best match, or a new one (`unknown-…`) that keeps its id until you merge it; name it, and its later
+    events are that person's by name. Messages may be lost, doubled or late: what there is to do, Frigate's REST
+    interface says. Frigate 0.17 or newer.
     """
     logs.configure()
     terms = Terms(None, min_score) if min_score is not None else Terms(max_false_match_rate)

@@ -1,4 +1,4 @@
-"""What Frigate says of a tracked object, read from the answers of its REST interface (0.16 to 0.18)."""
+"""What Frigate says of a tracked object, read from the answers of its REST interface (0.17 and 0.18)."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any

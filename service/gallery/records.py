@@ -235,7 +235,7 @@ class Once(Generic[T]):
 class Written(Generic[T]):
     """A write that is durable: its result and change number, or the answer the same request was given before.
 
-    `pending` says what of an erasure is not yet gone from the disk: "crops", "database".
+    `pending` says what of an erasure is not done yet, such as "crops" that are still on the disk.
     """
 
     value: T | None

@@ -16,7 +16,7 @@ class RuleIn(Strict):
 
     max_age_s: Annotated[int, Field(ge=1, le=_LONGEST_S, examples=[2_592_000])]
     camera_id: CameraId | None = Field(default=None, description="only those of this camera")
-    known: bool | None = Field(default=None, description="only those of known people (true) or of unknown ones (false)")
+    known: bool | None = Field(default=None, description="only those with a person_id (true) or without one (false)")
 
     def to_rule(self) -> RetentionRule:
         """The gallery's form."""

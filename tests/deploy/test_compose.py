@@ -16,6 +16,7 @@ from tests.redis_server import RedisServer
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docker-compose.yml").read_text()
 SERVICES = yaml.safe_load(TEXT)["services"]
+EXAMPLE = (ROOT / ".env.example").read_text()
 BESIDE_FRIGATE = ROOT / "deploy" / "frigate" / "reid.yaml"
 
 
@@ -44,8 +45,7 @@ def test_beside_a_frigate_runs_what_runs_here() -> None:
 
 def test_the_example_sets_what_the_file_reads_and_agrees_with_its_defaults() -> None:
     read = dict(re.findall(r"\$\{(\w+):-([^}]*)\}", TEXT))
-    lines = (ROOT / ".env.example").read_text().splitlines()
-    assert dict(line.split("=", 1) for line in lines if line and not line.startswith("#")) == read
+    assert dict(line.split("=", 1) for line in EXAMPLE.splitlines() if line and not line.startswith("#")) == read
 
 
 def test_every_file_that_is_mounted_or_built_from_is_there() -> None:
@@ -57,10 +57,17 @@ def test_every_file_that_is_mounted_or_built_from_is_there() -> None:
             assert (ROOT / service["build"]["dockerfile"]).is_file()
 
 
-def test_the_service_is_given_only_settings_that_it_knows() -> None:
-    known = {variable(name) for name in Settings.model_fields}
-    for name in ("reid", "reid-gpu"):
-        assert set(SERVICES[name]["environment"]) <= known
+def test_the_service_is_given_every_setting_that_is_an_operators_to_choose() -> None:
+    """And no other; the image sets home and host, a port is published, a card is reid-gpu's. None: as .env says."""
+    settings = {variable(name) for name in Settings.model_fields}
+    settings -= {"REID_HOME", "REID_HOST", "REID_PORT", "REID_AUTH", "REID_DATASETS", "REID_DEVICE"}
+    assert set(SERVICES["reid"]["environment"]) == settings
+    assert set(SERVICES["reid-gpu"]["environment"]) == settings | {"REID_DEVICE"}
+    for name, value in SERVICES["reid"]["environment"].items():
+        assert (value is None) == (f"# {name}=" in EXAMPLE), name
+    beside = yaml.safe_load(BESIDE_FRIGATE.read_text())["services"]["reid"]["environment"]
+    assert set(beside) == settings - {"REID_STORE", "REID_INDEX", "REID_CROPS", "REID_REDIS_FSYNC"}
+    assert set(beside.values()) == {None}
 
 
 def test_nothing_runs_with_more_rights_than_it_needs_or_without_a_bound() -> None:

@@ -207,7 +207,11 @@ def test_known_people_are_written_back_by_name(service, frigate, catch_up, tmp_p
     first = frigate.add(1, 0, "door")
     catch_up(write_back=True)
     assert frigate.sub_labels == {}
-    service.client.patch(f"/v1/persons/{UNKNOWN}{first}", json={"name": "Ada"}).raise_for_status()
+    service.client.patch(f"/v1/persons/{UNKNOWN}{first}", json={"name": "A. L."}).raise_for_status()
+    named = frigate.add(1, 5, "yard")
+    catch_up(write_back=True)
+    assert frigate.sub_labels.keys() == {named}
+    assert frigate.sub_labels[named]["subLabel"] == "A. L."
     service.client.post("/v1/persons", json={"person_id": "ada", "name": "Ada"}).raise_for_status()
     service.client.post("/v1/persons/ada/merge", json={"other_id": f"{UNKNOWN}{first}"}).raise_for_status()
     second = frigate.add(1, 9, "yard")
