@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from reid.errors import WeightsError
+from reid.errors import RecipeError, WeightsError
 from trainer.bundling import Origin
 from trainer.distributed import World
 from trainer.logs import write_epochs
@@ -34,10 +34,7 @@ def run_cell(study: Study, cell: int, data: Path, folder: Path, device: torch.de
     _write(
         cell_file(folder, cell),
         {
-            "study": study.name,
-            "cell": cell,
-            "overrides": study.cells()[cell],
-            "fixed": dict(study.fixed),
+            **_what(study, cell),
             **dataclasses.asdict(outcome),
             **figures,
         },
@@ -68,9 +65,26 @@ def cell_file(folder: Path, cell: int) -> Path:
     return folder / "cells" / f"cell-{cell:03d}.json"
 
 
-def read_cells(folder: Path) -> list[dict[str, Any]]:
-    """The results there are, by number."""
-    return [json.loads(path.read_text()) for path in sorted((folder / "cells").glob("cell-*.json"))]
+def read_cells(folder: Path, study: Study) -> list[dict[str, Any]]:
+    """The results there are, by number.
+
+    Raises :class:`RecipeError` for another study's, or one with other fields fixed: it must not stand for this one's.
+    """
+    results = [json.loads(path.read_text()) for path in sorted((folder / "cells").glob("cell-*.json"))]
+    for result in results:
+        is_known = result["cell"] < len(study.cells())
+        expected = json.loads(json.dumps(_what(study, result["cell"]))) if is_known else {}
+        if not is_known or {name: result[name] for name in expected} != expected:
+            raise RecipeError(
+                f"{folder}: expected cells of {study.name} with {dict(study.fixed)} fixed, got cell {result['cell']} "
+                f"of {result['study']} with {result['overrides']} and {result['fixed']} fixed; give each study a folder"
+            )
+    return results
+
+
+def _what(study: Study, cell: int) -> dict[str, Any]:
+    """What a result is of."""
+    return {"study": study.name, "cell": cell, "overrides": study.cells()[cell], "fixed": dict(study.fixed)}
 
 
 def _write(path: Path, result: dict[str, Any]) -> None:

@@ -35,6 +35,10 @@ class CellQueue:
             if cell not in known:
                 self._study.enqueue_trial({}, user_attrs={_CELL: cell})
 
+    def has_begun(self) -> bool:
+        """Whether cells were ever queued."""
+        return bool(self._study.get_trials(deepcopy=False))
+
     def take(self) -> Iterator[int]:
         """Cells for this worker, each leased while the caller works on it and done when the next is asked for.
 

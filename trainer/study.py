@@ -1,6 +1,7 @@
 """A study: one recipe, some of its fields varied, every combination run once, the results in one table."""
 
 import dataclasses
+import hashlib
 import itertools
 import json
 from collections.abc import Mapping, Sequence
@@ -46,6 +47,12 @@ class Study:
     def cell_recipe(self, cell: int) -> RunRecipe:
         """The complete recipe of a cell. Raises :class:`RecipeError` for fields and values that do not exist."""
         return recipe_with(RECIPES[self.recipe], {**self.fixed, **self.cells()[cell]})
+
+    @property
+    def sha256(self) -> str:
+        """Of the recipes of all cells: whether two studies are one."""
+        recipes = [dataclasses.asdict(self.cell_recipe(cell)) for cell in range(len(self.cells()))]
+        return hashlib.sha256(json.dumps(recipes, sort_keys=True).encode()).hexdigest()
 
     def scaled(self, scale: Mapping[str, Any]) -> "Study":
         """The same study with other fixed fields, named so that nobody takes it for the whole."""

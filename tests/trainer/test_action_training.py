@@ -20,7 +20,7 @@ from trainer.frame_features import head_inputs, start_network
 from trainer.published import published
 from trainer.recipes.actions import ACTIONS, ACTIONS_PAPER, ActionRecipe
 from trainer.recipes.fields import recipe_from_json
-from trainer.study import ACTIVATIONS_LOSSES, ACTIVATIONS_LOSSES_HMDB51
+from trainer.study import ACTIVATIONS_LOSSES, ACTIVATIONS_LOSSES_HMDB51, study_named
 from trainer.tasks.action_networks import NetworkTask
 
 FLAGS = [
@@ -126,7 +126,7 @@ def run_study(tmp_path: Path, clips: Path, *points: dict[str, Any], **fixed: obj
     file.write_text(json.dumps(study))
     result = invoke("study", file, "--data", clips, "--out", tmp_path / "out")
     assert result.exit_code == 0, result.output
-    return read_cells(tmp_path / "out")
+    return read_cells(tmp_path / "out", study_named(str(file), "full"))
 
 
 def test_the_three_entropies_give_one_answer(clips: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import torch
 from reid.errors import RecipeError, WeightsError
 from tests.trainer.test_cli import invoke
 from trainer.cell import read_cells, run_cell
+from trainer.loop import Outcome
 from trainer.published import published
+from trainer.queue import CellQueue
 from trainer.recipes.reid import PAPER
 from trainer.study import BATCH_SIZE, BATCH_SIZE_WITH_RATE, LEARNING_RATE, REGULARISATION, Study, study_named
 from trainer.study_report import Point, markdown, points_of, write_study_report
@@ -142,6 +145,42 @@ def test_names_that_do_not_exist_are_refused() -> None:
         study_named("learning-rate", "tiny")
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"study": "learning-rate"},
+        {"fixed": {"epochs": 3}},
+        {"overrides": {"learning_rate": 0.05, "seed": 0}},
+        {"cell": 21},
+    ],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_another_studys_cells_never_stand_for_this_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any]
+) -> None:
+    ours = study_named("learning-rate", "small")
+    monkeypatch.setattr("trainer.cell.training_of", lambda *_: None)
+    monkeypatch.setattr("trainer.cell._as_a_bundle", lambda *_: (Outcome("finished", 1, 1.0, 0.5), {"rank_1": 0.5}))
+    run_cell(ours, 0, tmp_path, tmp_path, torch.device("cpu"))
+    (cell,) = read_cells(tmp_path, ours)
+    file = tmp_path / "cells" / "cell-000.json"
+    file.write_text(json.dumps(cell | changed))
+    with pytest.raises(RecipeError, match=r"expected cells of learning-rate-scaled .*; give each study a folder"):
+        read_cells(tmp_path, ours)
+    for command in ("study", "worker"):
+        refused = invoke(command, "learning-rate", "--scale", "small", "--data", tmp_path, "--out", tmp_path)
+        assert refused.exit_code == 2
+        assert "give each study a folder" in refused.output
+    assert file.read_text() == json.dumps(cell | changed)
+
+
+def test_a_worker_of_what_nobody_began_says_so(tmp_path: Path) -> None:
+    CellQueue(f"learning-rate-{LEARNING_RATE.sha256[:12]}", str(tmp_path / "journal.log")).add(1)
+    other = invoke("worker", "learning-rate", "--scale", "small", "--data", tmp_path, "--out", tmp_path)
+    assert other.exit_code == 2
+    assert "nobody has begun learning-rate-scaled" in other.output
+
+
 def test_a_cell_whose_weights_overflow_is_a_result_too(
     generated_market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,7 +190,7 @@ def test_a_cell_whose_weights_overflow_is_a_result_too(
     monkeypatch.setattr(ReidTraining, "bundle", overflowing)
     study = Study("s", "debug", axes={"seed": [0]}, fixed={"epochs": 1, "sizes": [[0, 32, 16]], "warmup_epochs": 0})
     run_cell(study, 0, generated_market, tmp_path, torch.device("cpu"))
-    (cell,) = read_cells(tmp_path)
+    (cell,) = read_cells(tmp_path, study)
     assert cell["verdict"].startswith("diverged by its end: expected weights that are finite")
     assert "rank_1" not in cell
 
@@ -179,6 +218,10 @@ def test_two_workers_finish_a_study_that_can_be_asked_for_again(generated_market
     file.write_text(json.dumps(study.__dict__))
     arguments = [str(file), "--data", str(generated_market), "--out", str(out)]
     lead = subprocess.Popen([sys.executable, "-m", "trainer.cli", "study", *arguments], stdout=subprocess.DEVNULL)
+    queue = CellQueue(f"pair-{study.sha256[:12]}", str(out / "journal.log"))
+    while not queue.has_begun():
+        assert lead.poll() is None
+        time.sleep(0.05)
     helper = subprocess.Popen([sys.executable, "-m", "trainer.cli", "worker", *arguments])
     assert (lead.wait(300), helper.wait(300)) == (0, 0)
     results = [json.loads((out / "cells" / f"cell-{cell:03d}.json").read_text()) for cell in range(2)]

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from reid.errors import RecipeError
 from reid.predictors import resolve_device
 from trainer.cell import cell_file, read_cells, run_cell
 from trainer.commands.labelled_data import Data
@@ -43,10 +44,11 @@ def study(
     """
     with one_line_errors():
         chosen = study_named(name, scale, overrides(set_ or []))
+        read_cells(out, chosen)
         queue = _queue(chosen, out, storage)
         queue.add(len(chosen.cells()))
         _work(chosen, queue, data, out, device)
-        write_study_report(out, chosen, read_cells(out))
+        write_study_report(out, chosen, read_cells(out, chosen))
         typer.echo((out / f"{chosen.name}.md").read_text())
 
 
@@ -59,14 +61,19 @@ def worker(
     storage: Storage = "",
     device: Device = "auto",
 ) -> None:
-    """Help with a study that `study` has begun, until no cell is left."""
+    """Help with a study that `study` has begun, with its `--scale`, `--set` and `--storage`, until no cell is left."""
     with one_line_errors():
         chosen = study_named(name, scale, overrides(set_ or []))
-        _work(chosen, _queue(chosen, out, storage), data, out, device)
+        read_cells(out, chosen)
+        queue = _queue(chosen, out, storage)
+        if not queue.has_begun():
+            raise RecipeError(f"nobody has begun {chosen.name} with {dict(chosen.fixed)} fixed, in this queue")
+        _work(chosen, queue, data, out, device)
 
 
 def _queue(study: Study, out: Path, storage: str) -> CellQueue:
-    return CellQueue(study.name, storage or str(out / "journal.log"))
+    """Workers meet only where they would run the very same cells."""
+    return CellQueue(f"{study.name}-{study.sha256[:12]}", storage or str(out / "journal.log"))
 
 
 def _work(study: Study, queue: CellQueue, data: Path, out: Path, device: str) -> None:
