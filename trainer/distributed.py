@@ -3,11 +3,15 @@
 import os
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.distributed as dist
 import torch.distributed.nn.functional as differentiable
+from numpy.typing import NDArray
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
+
+from reid.errors import RecipeError
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,27 @@ class World:
         parts = [torch.empty_like(local) for _ in range(self.size)]
         dist.all_gather(parts, local.contiguous())
         return torch.cat(parts)
+
+    def generator(self, seed: int, epoch: int) -> torch.Generator:
+        """Random numbers for an epoch, each process's its own."""
+        return torch.Generator().manual_seed((seed * 1_000_003 + epoch) * self.size + self.rank)
+
+    def share(self, batch: NDArray[np.int64]) -> NDArray[np.int64]:
+        """This process's part of a batch's (B,) positions.
+
+        Raises :class:`RecipeError` where not all get as many: what :meth:`gather` puts together would be garbage.
+        """
+        if len(batch) % self.size:
+            raise RecipeError(f"expected batches that {self.size} processes can share evenly, got one of {len(batch)}")
+        return batch[self.rank :: self.size]
+
+    def told(self, figures: dict[str, float]) -> dict[str, float]:
+        """What rank 0 has measured, to every process."""
+        if self.size == 1:
+            return figures
+        said = [figures]
+        dist.broadcast_object_list(said, src=0)
+        return said[0]
 
     def meet(self) -> None:
         """Wait until every process has come here."""

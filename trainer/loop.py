@@ -115,6 +115,7 @@ def run_unsaved(task: Task, recipe: RunRecipe) -> tuple[Outcome, list[dict[str, 
 class _Run:
     def __init__(self, task: Task, recipe: RunRecipe, checkpoint: Path | None, world: World) -> None:
         self.task, self.recipe, self.checkpoint, self.world = task, recipe, checkpoint, world
+        _check_batches(task, recipe)
         self.recipe_json = json.loads(json.dumps(dataclasses.asdict(recipe)))
         self.optimiser = _optimiser(recipe, task.parameter_groups())
         self.base_rates = [group["lr"] for group in self.optimiser.param_groups]
@@ -143,7 +144,7 @@ class _Run:
                 if wrong_step is not None:
                     return self._outcome(f"diverged at epoch {epoch + 1}, step {wrong_step + 1}", figures["loss"])
                 self.weight_norms.append(_weight_norm(self.task.model))
-                figures |= self.task.validate(self.judged, epoch) if self.world.leads else {}
+                figures |= self.world.told(self.task.validate(self.judged, epoch) if self.world.leads else {})
                 self.log.append({"epoch": epoch + 1, "seconds": round(self._seconds(), 1), **figures})
                 self._keep_best(figures)
                 if self.world.leads and self.checkpoint is not None:
@@ -211,8 +212,6 @@ class _Run:
     def _keep_best(self, figures: dict[str, float]) -> None:
         if not self.recipe.patience:
             return
-        if "validation_loss" not in figures:
-            raise RecipeError("patience: expected a recipe that holds something back to watch, got no validation loss")
         if self.best is None or figures["validation_loss"] < self.best["loss"]:
             weights = {name: tensor.clone() for name, tensor in self.judged.state_dict().items()}
             self.best = {"epoch": len(self.log.epochs), "loss": figures["validation_loss"], "model": weights}
@@ -253,6 +252,12 @@ class _Run:
 
     def _outcome(self, verdict: str, loss: float) -> Outcome:
         return Outcome(verdict, len(self.log.epochs), round(self._seconds(), 1), loss)
+
+
+def _check_batches(task: Task, recipe: RunRecipe) -> None:
+    for epoch in range(recipe.epochs):
+        if task.steps_per_epoch(epoch) < 1:
+            raise RecipeError(f"expected at least one whole batch in each epoch, got none in epoch {epoch + 1}")
 
 
 def _weight_norm(model: nn.Module) -> float:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, with_config
+
 from reid.errors import RecipeError
 from trainer.recipes.actions import ActionRecipe
 from trainer.recipes.catalogue import RECIPES, recipe_with
@@ -19,6 +21,7 @@ from trainer.recipes.run import RunRecipe
 _SEEDS = (0, 1, 2)
 
 
+@with_config(extra="forbid")
 @dataclass(frozen=True)
 class Study:
     """`axes` vary independently; the fields of each of `points` vary together. `fixed` overrides hold for all cells.
@@ -194,8 +197,8 @@ def _small(study: Study) -> dict[str, Any]:
 
 def _from_file(path: Path) -> Study:
     try:
-        study = Study(**json.loads(path.read_text()))
-    except (ValueError, TypeError) as error:
+        study = TypeAdapter(Study).validate_json(path.read_text())
+    except ValueError as error:
         raise RecipeError(f"{path}: expected a study (name, recipe, axes, points, fixed): {error}") from error
     if study.recipe not in RECIPES:
         raise RecipeError(f"{path}: expected a recipe of {sorted(RECIPES)}, got {study.recipe!r}")

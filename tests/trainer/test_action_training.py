@@ -215,11 +215,15 @@ def test_a_mirrored_clip_is_mirrored_in_all_its_frames(clips: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"frames_learning_rate": -1.0}, "frames_learning_rate does not fit: -1.0"),
-        ({"flip": 0.5}, "flip does not fit: 0.5"),
-        ({"loss": "mean"}, "loss does not fit: 'mean'"),
-        ({"loss": "kl_divergence", "label_smoothing": 0.1}, "label_smoothing does not fit: 0.1"),
-        ({"official_split": 4}, "official_split does not fit: 4"),
+        ({"frames_learning_rate": -1.0}, "frames_learning_rate: expected 0, or more with a backbone .*, got -1.0"),
+        ({"flip": 0.5}, "flip: expected 0, or more with a frames_learning_rate, and at most 1, got 0.5"),
+        ({"loss": "mean"}, "loss: expected one of .*, got 'mean'"),
+        (
+            {"loss": "kl_divergence", "label_smoothing": 0.1},
+            "label_smoothing: expected 0, or more with cross_entropy",
+        ),
+        ({"official_split": 4}, r"official_split: expected one of \[0, 1, 2, 3\], got 4"),
+        ({"policy": "dense"}, r"policy: expected one of \['middle', 'uniform'\], got 'dense'"),
     ],
 )
 def test_what_does_not_go_together_is_refused(changes: dict[str, Any], message: str) -> None:

@@ -137,10 +137,11 @@ def test_a_run_out_of_patience_stops_and_keeps_its_best_weights(shades: Path, tm
     assert again.validate(again.model, 0)["validation_loss"] == pytest.approx(min(losses), abs=1e-4)
 
 
-def test_patience_needs_something_to_watch(shades: Path, tmp_path: Path) -> None:
-    recipe = _recipe(patience=2)
-    with pytest.raises(RecipeError, match="expected a recipe that holds something back"):
+def test_batches_that_outgrow_the_images_are_refused_before_the_first(shades: Path, tmp_path: Path) -> None:
+    recipe = _recipe(batch_growth=((1, 100),), epochs=2)
+    with pytest.raises(RecipeError, match="expected at least one whole batch in each epoch, got none in epoch 2"):
         run(_task(shades, recipe), recipe, tmp_path / "run", ALONE, resume=False)
+    assert not (tmp_path / "run" / "log.jsonl").exists()
 
 
 def test_too_few_images_for_a_batch_are_counted(shades: Path) -> None:

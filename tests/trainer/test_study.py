@@ -128,7 +128,13 @@ def test_the_regularisation_study_is_the_papers_table() -> None:
         ('{"name": "x"}', "expected a study"),
         ('{"name": "x", "recipe": "nothing"}', "expected a recipe of"),
         ('{"name": "x", "recipe": "debug", "axes": {"epoch": [1]}}', r"unknown recipe fields \['epoch'\]"),
-        ('{"name": "x", "recipe": "debug", "points": [{"epochs": 0}]}', "epochs does not fit: 0"),
+        ('{"name": "x", "recipe": "debug", "points": [{"epochs": 0}]}', "epochs: expected at least 1, got 0"),
+        ('{"name": "x", "recipe": "debug", "axes": []}', "expected a study"),
+        ('{"name": "x", "recipe": "debug", "points": [3]}', "expected a study"),
+        ('{"name": "x", "recipe": "debug", "axes": {"seed": 3}}', "expected a study"),
+        ('{"name": "x", "recipe": "debug", "fixed": [1]}', "expected a study"),
+        ('{"name": "x", "recipe": ["debug"]}', "expected a study"),
+        ('{"name": "x", "recipe": "debug", "fix": {}}', "expected a study"),
     ],
 )
 def test_a_study_that_cannot_run_is_refused_before_its_first_cell(tmp_path: Path, content: str, message: str) -> None:

@@ -10,6 +10,7 @@ from reid.datasets.videos import Grouping
 from reid.networks.action import BACKBONES, GREY, HEADS, ActionArguments
 from reid.networks.activations import ACTIVATIONS
 from trainer.losses.probabilities import PROBABILITY_LOSSES
+from trainer.recipes.expectations import Expectation, at_least, one_of, only_with, share
 from trainer.recipes.split import SplitRecipe
 
 
@@ -39,29 +40,40 @@ class ActionRecipe(SplitRecipe):
     official_split: int = 0  # 1, 2 or 3: HMDB51's own, in place of folds; nothing is then held back to watch
     grouping: str = "none"  # how a clip's recording is told: `none`, `ranges`, `hmdb51`, `ucf101`
 
-    def expectations(self) -> dict[str, bool]:
+    def expectations(self) -> dict[str, Expectation]:
         """The split's, and those of network and clips."""
         return super().expectations() | {
-            "batch_size": self.batch_size >= 0,
-            "backbone": self.backbone in BACKBONES,
-            "activation": not self.activation or self.activation in ACTIVATIONS,
-            "head": self.head in HEADS,
-            "dropout": 0 <= self.dropout < 1,
-            "frames_learning_rate": self.frames_learning_rate == 0
-            or (self.frames_learning_rate > 0 and self.backbone != GREY),
-            "flip": self.flip == 0 or (self.flip <= 1 and self.frames_learning_rate > 0),
-            "loss": self.loss in ("cross_entropy", *PROBABILITY_LOSSES),
-            "label_smoothing": 0 <= self.label_smoothing < 1
-            and (not self.label_smoothing or self.loss == "cross_entropy"),
-            "policy": self.policy in [policy.value for policy in Policy],
-            "num_frames": self.num_frames >= 1,
-            "rate_hz": self.rate_hz >= 0,
-            "fit": self.fit in FITS,
-            "initial_weights": self.backbone != GREY or self.initial_weights == "none",
-            "size_px": self.size_px >= 1,
-            "official_split": 0 <= self.official_split <= NUM_SPLITS,
-            "grouping": self.grouping in [grouping.value for grouping in Grouping],
+            "batch_size": at_least(self.batch_size, 0),
+            "backbone": one_of(self.backbone, BACKBONES),
+            "activation": one_of(self.activation, ("", *ACTIVATIONS)),
+            "head": one_of(self.head, HEADS),
+            "dropout": share(self.dropout, of_all=False),
+            "frames_learning_rate": only_with(
+                self.frames_learning_rate, self.backbone != GREY, f"a backbone other than {GREY}"
+            ),
+            "flip": only_with(
+                self.flip, self.flip <= 1 and self.frames_learning_rate > 0, "a frames_learning_rate, and at most 1"
+            ),
+            "loss": one_of(self.loss, ("cross_entropy", *PROBABILITY_LOSSES)),
+            "label_smoothing": only_with(
+                self.label_smoothing,
+                self.label_smoothing < 1 and self.loss == "cross_entropy",
+                "cross_entropy, and less than 1",
+            ),
+            "policy": one_of(self.policy, [policy.value for policy in Policy if policy is not Policy.DENSE]),
+            "num_frames": at_least(self.num_frames, 1),
+            "rate_hz": at_least(self.rate_hz, 0),
+            "fit": one_of(self.fit, FITS),
+            "initial_weights": Expectation(self.backbone != GREY or self.initial_weights == "none", f"none for {GREY}"),
+            "size_px": at_least(self.size_px, 1),
+            "official_split": one_of(self.official_split, range(NUM_SPLITS + 1)),
+            "grouping": one_of(self.grouping, [grouping.value for grouping in Grouping]),
         }
+
+    @property
+    def watches_loss(self) -> bool:
+        """With folds for validation, which an official split has none of."""
+        return super().watches_loss and not self.official_split
 
     def protocol(self, *, grouped: bool) -> str:
         """The official split's number, where it is that."""
@@ -98,7 +110,7 @@ ACTIONS_PAPER = ActionRecipe(
 )
 
 # Fights on surveillance cameras, by how things move: on recordings that were not trained on, what a frozen image
-# network sees told less (docs/experiments.md). No recording is on both sides; every step looks at all clips.
+# network sees told less (docs/experiments.md). No recording is on both sides.
 FIGHTS = dataclasses.replace(
     ACTIONS_PAPER,
     name="fights",

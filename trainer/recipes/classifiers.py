@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from reid.networks.classifier import ARCHITECTURES, ClassifierArguments
 from reid.transforms import IMAGENET_MEAN, IMAGENET_STD, PreprocessConfig
+from trainer.recipes.expectations import Expectation, above, at_least, one_of, share
 from trainer.recipes.split import SplitRecipe
 
 
@@ -33,24 +34,24 @@ class ClassifierRecipe(SplitRecipe):
     contrast: float = 0.0  # 1 ± up to this about the image's mean
     sharpness: float = 0.0  # 1 ± up to this about the blurred image
 
-    def expectations(self) -> dict[str, bool]:
+    def expectations(self) -> dict[str, Expectation]:
         """The split's, and those of network, images and augmentation."""
         shares = ("scale", "translation", "crop", "colour", "contrast")
         return (
             super().expectations()
             | {
-                "architecture": self.architecture in ARCHITECTURES,
-                "width": self.width > 0,
-                "dropout": 0 <= self.dropout < 1,
-                "height_px": self.height_px >= 1,
-                "width_px": self.width_px >= 1,
-                "label_smoothing": 0 <= self.label_smoothing < 1,
-                "flip": 0 <= self.flip <= 1,
-                "rotation": 0 <= self.rotation <= 180,
-                "noise": self.noise >= 0,
-                "sharpness": self.sharpness >= 0,
+                "architecture": one_of(self.architecture, ARCHITECTURES),
+                "width": above(self.width, 0),
+                "dropout": share(self.dropout, of_all=False),
+                "height_px": at_least(self.height_px, 1),
+                "width_px": at_least(self.width_px, 1),
+                "label_smoothing": share(self.label_smoothing, of_all=False),
+                "flip": share(self.flip),
+                "rotation": Expectation(0 <= self.rotation <= 180, "0 to 180 degrees"),
+                "noise": at_least(self.noise, 0),
+                "sharpness": at_least(self.sharpness, 0),
             }
-            | {name: 0 <= getattr(self, name) < 1 for name in shares}
+            | {name: share(getattr(self, name), of_all=False) for name in shares}
         )
 
     def network(self, num_labels: int) -> ClassifierArguments:

@@ -3,9 +3,20 @@
 import dataclasses
 from dataclasses import dataclass
 
-from reid.networks.embedding import EmbeddingArguments
+from reid.networks.embedding import BACKBONES, HEADS, EmbeddingArguments
 from reid.transforms import PreprocessConfig
+from trainer.recipes.expectations import Expectation, at_least, one_of, only_with, share
 from trainer.recipes.run import RunRecipe
+
+_NOT_NEGATIVE = (
+    "cross_entropy",
+    "centre",
+    "teacher_cosine",
+    "teacher_pairs",
+    "backbone_learning_rate",
+    "hold_out_people",
+    "hold_out_crops",
+)
 
 
 @dataclass(frozen=True)
@@ -47,25 +58,56 @@ class ReidRecipe(RunRecipe):
     hold_out_people: int = 0  # training people kept back, the first by number, to watch Rank-1 and mAP
     hold_out_crops: int = 0  # crops of every other person kept back, to watch loss and top-1 error
 
-    def expectations(self) -> dict[str, bool]:
-        """The run's, and those of people, crops and losses."""
-        return super().expectations() | {
-            "batch_size": self.batch_size >= 2,
-            "sizes": bool(self.sizes) and self.sizes[0][0] == 0 and list(self.sizes) == sorted(self.sizes),
-            "crops_per_person": not self.crops_per_person or self.batch_size % self.crops_per_person == 0,
-            "triplet": self.triplet == 0 or self.crops_per_person >= 2,
-            "circle": self.circle == 0 or self.crops_per_person >= 2,
-            "teacher": bool(self.teacher) or not (self.teacher_cosine or self.teacher_pairs),
-            "chimeras": self.chimeras == 0 or self._distils_shuffled_crops,
-            "people": self.people == 0 or self.people >= 2,
-            "test_people": self.test_people == 0 or self.test_people >= 2,
-            "hold_out_people": self.hold_out_people >= 0,
-            "hold_out_crops": self.hold_out_crops >= 0,
-        }
+    def expectations(self) -> dict[str, Expectation]:
+        """The run's, and those of network, people, crops and losses."""
+        several = self.crops_per_person >= 2
+        shuffles = bool(self.teacher) and not self.crops_per_person and not self.centre
+        return (
+            super().expectations()
+            | {
+                "backbone": one_of(self.backbone, BACKBONES),
+                "last_stride": one_of(self.last_stride, (1, 2)),
+                "head": one_of(self.head, HEADS),
+                "embedding_size": at_least(self.embedding_size, 1),
+                "dropout": share(self.dropout, of_all=False),
+                "batch_size": at_least(self.batch_size, 2),
+                "sizes": self._sizes_in_order(),
+                "flip": share(self.flip),
+                "pad_px": at_least(self.pad_px, 0),
+                "erasing": share(self.erasing),
+                "crops_per_person": Expectation(
+                    self.crops_per_person == 0
+                    or (self.crops_per_person > 0 and self.batch_size % self.crops_per_person == 0),
+                    f"0 or a divisor of batch_size {self.batch_size}",
+                ),
+                "label_smoothing": share(self.label_smoothing, of_all=False),
+                "triplet": only_with(self.triplet, several, "crops_per_person of at least 2"),
+                "circle": only_with(self.circle, several, "crops_per_person of at least 2"),
+                "teacher": Expectation(
+                    bool(self.teacher) or not (self.teacher_cosine or self.teacher_pairs),
+                    "a file or folder for teacher_cosine and teacher_pairs",
+                ),
+                "chimeras": only_with(self.chimeras, shuffles, "a teacher, and without crops_per_person and centre"),
+                "people": Expectation(self.people == 0 or self.people >= 2, "0 or at least 2"),
+                "test_people": Expectation(self.test_people == 0 or self.test_people >= 2, "0 or at least 2"),
+            }
+            | {name: at_least(getattr(self, name), 0) for name in _NOT_NEGATIVE}
+        )
+
+    def _sizes_in_order(self) -> Expectation:
+        starts = [start for start, *_ in self.sizes]
+        return Expectation(
+            starts[:1] == [0]
+            and starts == sorted(set(starts))
+            and starts[-1] < self.epochs
+            and all(min(sides) >= 1 for _, *sides in self.sizes),
+            f"(epoch, height, width) whose epochs rise from 0 and begin before {self.epochs} epochs are over",
+        )
 
     @property
-    def _distils_shuffled_crops(self) -> bool:
-        return self.chimeras > 0 and bool(self.teacher) and not self.crops_per_person and not self.centre
+    def watches_loss(self) -> bool:
+        """With crops held out."""
+        return self.hold_out_crops > 0
 
     @property
     def network(self) -> EmbeddingArguments:

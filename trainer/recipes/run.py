@@ -1,12 +1,14 @@
 """What every run has, whatever it trains: batches, an optimiser, a schedule, a seed."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from reid.errors import RecipeError
+from trainer.recipes.expectations import Expectation, above, at_least, one_of, only_with, share
 
 
 @dataclass(frozen=True)
-class RunRecipe:
+class RunRecipe(ABC):
     """The fields that the loop and the schedules read; each task's recipe adds its own. Times in epochs."""
 
     name: str
@@ -28,19 +30,35 @@ class RunRecipe:
 
     def __post_init__(self) -> None:
         """Raise :class:`RecipeError` that names every field whose value cannot train."""
-        if wrong := [field for field, fits in self.expectations().items() if not fits]:
-            raise RecipeError("; ".join(f"{field} does not fit: {getattr(self, field)!r}" for field in wrong))
+        wrong = [
+            f"{field}: expected {expected}, got {getattr(self, field)!r}"
+            for field, (fits, expected) in self.expectations().items()
+            if not fits
+        ]
+        if wrong:
+            raise RecipeError("; ".join(wrong))
 
-    def expectations(self) -> dict[str, bool]:
-        """Whether each field that could be wrong is right; a task's recipe adds its own."""
+    def expectations(self) -> dict[str, Expectation]:
+        """What each field has to be that could be wrong; a task's recipe adds its own."""
         return {
-            "epochs": self.epochs >= 1,
-            "batch_size": self.batch_size >= 1,
-            "batch_growth": all(factor >= 1 for _, factor in self.batch_growth),
-            "optimiser": self.optimiser in ("sgd", "adam", "adamw"),
-            "learning_rate": self.learning_rate > 0,
-            "max_gradient_norm": self.max_gradient_norm >= 0,
-            "average_decay": 0 <= self.average_decay < 1,
-            "patience": self.patience >= 0,
-            "schedule": self.schedule in ("step", "cosine", "bouncing"),
+            "epochs": at_least(self.epochs, 1),
+            "batch_size": at_least(self.batch_size, 1),
+            "batch_growth": Expectation(
+                all(factor >= 1 for _, factor in self.batch_growth), "pairs of an epoch and a factor of at least 1"
+            ),
+            "optimiser": one_of(self.optimiser, ("sgd", "adam", "adamw")),
+            "learning_rate": above(self.learning_rate, 0),
+            "weight_decay": at_least(self.weight_decay, 0),
+            "max_gradient_norm": at_least(self.max_gradient_norm, 0),
+            "average_decay": share(self.average_decay, of_all=False),
+            "patience": only_with(self.patience, self.watches_loss, "something held back whose loss is watched"),
+            "schedule": one_of(self.schedule, ("step", "cosine", "bouncing")),
+            "gamma": at_least(self.gamma, 0),
+            "warmup_epochs": at_least(self.warmup_epochs, 0),
+            "warmup_factor": share(self.warmup_factor),
         }
+
+    @property
+    @abstractmethod
+    def watches_loss(self) -> bool:
+        """Whether something is held back whose loss is measured after each epoch."""

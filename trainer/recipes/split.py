@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from trainer.recipes.expectations import Expectation, at_least, one_of
 from trainer.recipes.run import RunRecipe
 
 
@@ -17,13 +18,18 @@ class SplitRecipe(RunRecipe):
     validation_folds: int = 0
     split_seed: int = 0
 
-    def expectations(self) -> dict[str, bool]:
+    def expectations(self) -> dict[str, Expectation]:
         """The run's, and those of folds."""
         return super().expectations() | {
-            "folds": self.folds >= 2,
-            "fold": 0 <= self.fold < self.folds,
-            "validation_folds": 0 <= self.validation_folds <= self.folds - 2,
+            "folds": at_least(self.folds, 2),
+            "fold": one_of(self.fold, range(self.folds)),
+            "validation_folds": one_of(self.validation_folds, range(self.folds - 1)),
         }
+
+    @property
+    def watches_loss(self) -> bool:
+        """With folds for validation."""
+        return self.validation_folds > 0
 
     def protocol(self, *, grouped: bool) -> str:
         """Words for what is tested on, of files whose groups are known or not."""

@@ -60,9 +60,9 @@ class ActionTask(ABC):
 
     def batches(self, epoch: int, world: World) -> Iterator[Batch]:
         """This process's clips of each batch."""
-        generator = torch.Generator().manual_seed((self.recipe.seed * 1_000_003 + epoch) * world.size + world.rank)
+        generator = world.generator(self.recipe.seed, epoch)
         for places in self._places(epoch):
-            rows = self.parts.train[places[world.rank :: world.size]]
+            rows = self.parts.train[world.share(places)]
             yield Batch(self.batch_inputs(rows, generator), (self.labels[rows].to(self.device),))
 
     def loss(self, outputs: Tensors, targets: Tensors) -> torch.Tensor:

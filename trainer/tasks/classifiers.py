@@ -69,10 +69,10 @@ class ClassifierTask:
 
     def batches(self, epoch: int, world: World) -> Iterator[Batch]:
         """This process's images of each batch, augmented."""
-        generator = torch.Generator().manual_seed((self.recipe.seed * 1_000_003 + epoch) * world.size + world.rank)
+        generator = world.generator(self.recipe.seed, epoch)
         order = np.random.default_rng((self.recipe.seed, epoch))
         for places in shuffled_batches(len(self.parts.train), batch_size_at(self.recipe, epoch), order):
-            rows = self.parts.train[places[world.rank :: world.size]]
+            rows = self.parts.train[world.share(places)]
             changed = augment_images(self.pixels[rows], self.recipe, generator)
             yield Batch(
                 self.recipe.preprocess.normalise(moved(changed, self.device)), (self.labels[rows].to(self.device),)

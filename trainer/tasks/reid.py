@@ -110,9 +110,9 @@ class ReidTask:
     def batches(self, epoch: int, world: World) -> Iterator[Batch]:
         """This process's crops of each batch, augmented; a change of crop size decodes and chooses precision anew."""
         self._prepare(self.recipe.preprocess(epoch))
-        generator = torch.Generator().manual_seed((self.recipe.seed * 1_000_003 + epoch) * world.size + world.rank)
+        generator = world.generator(self.recipe.seed, epoch)
         for positions in self._positions(epoch):
-            yield self._batch(torch.from_numpy(positions[world.rank :: world.size]), generator)
+            yield self._batch(torch.from_numpy(world.share(positions)), generator)
 
     def loss(self, outputs: Tensors, targets: Tensors) -> torch.Tensor:
         """The recipe's weighted losses of a whole batch."""
