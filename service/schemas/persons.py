@@ -125,7 +125,9 @@ class ReceiptOut(BaseModel):
     sightings: int
     images: int
     completed_at: datetime | None = Field(description="when all of it was gone from the disk; null: not yet")
-    pending: list[str] = Field(description="what is not done yet: `crops`, `archives`, `tombstones`, `index`, `database`, `receipt`")
+    pending: list[str] = Field(
+        description="what is not done yet: `crops`, `archives`, `tombstones`, `index`, `database`, `receipt`"
+    )
 
     @classmethod
     def of(cls, receipt: Receipt, pending: tuple[str, ...]) -> Self:
