@@ -1,12 +1,16 @@
 """The state of a run on disk, written whole or not at all."""
 
 import os
+import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from reid.errors import CheckpointError
+
+UNREADABLE = (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError)
+"""What torch raises for a file that is none of its own."""
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -30,7 +34,7 @@ def load_checkpoint(path: Path, recipe: dict[str, Any]) -> dict[str, Any]:
     """
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError) as error:
+    except UNREADABLE as error:
         raise CheckpointError(f"{path}: not a readable checkpoint: {error}") from error
     saved = state["recipe"]
     if differing := sorted(field for field in recipe if saved.get(field) != recipe[field]):

@@ -1,14 +1,12 @@
 """A classifier or action bundle judged on labelled files. What is evaluated is what is served."""
 
-import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from reid.bundle import Bundle
 from reid.datasets.classes import LabelledFiles
@@ -25,12 +23,11 @@ from reid.evaluation.classification import (
 )
 from reid.predictors import ActionRecognizer, ImageClassifier
 from trainer.folds import parts_of
-from trainer.pixels import read_crops
+from trainer.pixels import batches, read_crops
 from trainer.progress import mapped
 from trainer.recipes.split import SplitRecipe
 
 _BATCH = 64
-_EVERY = "every file"
 
 
 @dataclass(frozen=True)
@@ -69,7 +66,7 @@ class Classification:
 def classify(classifier: ImageClassifier, images: LabelledFiles, protocol: str) -> Classification:
     """Every image's scores. Raises :class:`DatasetError` for files that do not decode, and labels it does not know."""
     truth = known_labels(classifier.bundle.labels, images)
-    scores = [classifier.scores(batch) for batch in _batches(read_crops(images.paths))]
+    scores = [classifier.scores(batch) for batch in batches(read_crops(images.paths), _BATCH)]
     return Classification(truth, np.concatenate(scores), classifier.bundle.labels, protocol)
 
 
@@ -102,21 +99,20 @@ def judged_part(bundle: Bundle[Any, Any], recipe: SplitRecipe, files: LabelledFi
     """What a bundle can be judged on in this data, and the protocol's words.
 
     The test part, if this is what the bundle was trained on: its recipe then gives the split that its metrics name.
-    Everything, if it is other data.
+    Everything, if it is other data; the words then say how that is known.
     """
     try:
         parts = parts_of(files, recipe)
-    except DatasetError:  # it could not have been split so, and therefore is other data
-        return files, _EVERY
+    except DatasetError as error:
+        return files, f"every file, for they are not those of the bundle's own split ({error})"
     if parts.sha256 == bundle.metrics["split_sha256"]:
         return files.chosen(parts.test), test_protocol(files, recipe)
-    return files, _EVERY
+    return (
+        files,
+        "every file, for they are not those of the bundle's own split; if it was trained on some, this flatters",
+    )
 
 
 def test_protocol(files: LabelledFiles, recipe: SplitRecipe) -> str:
     """The words for the recipe's test part."""
     return recipe.protocol(grouped=files.groups is not None)
-
-
-def _batches(images: Iterator[Image.Image]) -> Iterator[list[Image.Image]]:
-    return iter(lambda: list(itertools.islice(images, _BATCH)), [])

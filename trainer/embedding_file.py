@@ -1,9 +1,11 @@
-"""A folder of images → one file of embeddings."""
+"""One file of embeddings: written of a folder of images, and read."""
 
 import os
+import zipfile
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reid.errors import DatasetError
 from reid.predictors import Embedder
@@ -35,3 +37,20 @@ def embed_folder(embedder: Embedder, folder: Path, out: Path) -> int:
         os.fsync(file.fileno())
     temporary.replace(out)
     return len(paths)
+
+
+def read_embeddings(file: Path) -> tuple[list[str], NDArray[np.float32]]:
+    """Paths, each once, and their (N, D) rows, as :func:`embed_folder` wrote them.
+
+    Raises :class:`DatasetError` when the file is not such a file.
+    """
+    try:
+        with np.load(file) as arrays:
+            names, rows = arrays["path"].tolist(), arrays["embedding"].astype(np.float32)
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise DatasetError(f"{file}: expected a .npz with `path` and `embedding`: {error}") from error
+    if rows.ndim != 2 or len(names) != len(rows):
+        raise DatasetError(f"{file}: expected embeddings ({len(names)}, D), one per path, got {rows.shape}")
+    if len(set(names)) != len(names):
+        raise DatasetError(f"{file}: expected each path once, got {len(names) - len(set(names))} twice")
+    return names, rows

@@ -1,6 +1,5 @@
 """Embeddings of a split's crops, from a bundle that makes them now or from a file that holds them."""
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +8,7 @@ from numpy.typing import NDArray
 from reid.datasets.split import Split
 from reid.errors import DatasetError
 from reid.predictors import Embedder
+from trainer.embedding_file import read_embeddings
 from trainer.evaluation import embed_files
 
 
@@ -23,15 +23,7 @@ def embeddings_from(source: str, split: Split, device: str) -> NDArray[np.float3
 
 
 def _stored(file: Path, split: Split) -> NDArray[np.float32]:
-    try:
-        with np.load(file) as arrays:
-            names, rows = arrays["path"].tolist(), arrays["embedding"].astype(np.float32)
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise DatasetError(f"{file}: expected a .npz with `path` and `embedding`: {error}") from error
-    if rows.ndim != 2 or len(names) != len(rows):
-        raise DatasetError(f"{file}: expected embeddings ({len(names)}, D), one per path, got {rows.shape}")
-    if len(set(names)) != len(names):
-        raise DatasetError(f"{file}: expected each path once, got {len(names) - len(set(names))} twice")
+    names, rows = read_embeddings(file)
     row_of = {name: row for row, name in enumerate(names)}
     wanted = [split.name_of(row) for row in range(len(split.paths))]
     if missing := [name for name in wanted if name not in row_of]:

@@ -20,11 +20,11 @@ from reid.evaluation.reranking import rerank
 from reid.evaluation.retrieval import RetrievalResult, evaluate_retrieval, evaluate_scores
 from reid.evaluation.score_histogram import ScoreHistogram, score_histograms
 from reid.predictors import Embedder
-from trainer.pixels import read_crops
+from trainer.pixels import batches, read_crops
 from trainer.progress import mapped
 from trainer.protocol import Protocol
 
-_CHUNK = 512
+_BATCH = 32
 _FALSE_MATCH_RATE = 1e-3
 _FALSE_ALARM_RATE = 0.01
 
@@ -150,9 +150,6 @@ def evaluate_embeddings(
 
 
 def embed_files(embedder: Embedder, paths: Sequence[Path], description: str) -> NDArray[np.float32]:
-    """Embed image files in order, with a progress bar: (N, D) float32 unit rows, in memory bounded by N × D."""
-    chunks = [paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK)]
-    rows = mapped(
-        lambda chunk: embedder.embed(list(read_crops(chunk))), chunks, len(chunks), f"embedding {description}"
-    )
-    return np.concatenate(rows)
+    """Embed image files in order, with a progress bar: (N, D) float32 unit rows; few images are held at a time."""
+    images = batches(read_crops(paths), _BATCH)
+    return np.concatenate(mapped(embedder.embed, images, -(-len(paths) // _BATCH), f"embedding {description}"))

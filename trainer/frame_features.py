@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
@@ -13,7 +12,7 @@ from reid.clips.preprocess import windows
 from reid.errors import ClipError, DatasetError
 from reid.networks.action import ActionNetwork
 from reid.predictors.frame_vectors import FRAMES_AT_ONCE, FrameVectors, pixels_of
-from reid.threads import available_processors
+from trainer.ahead import ahead
 from trainer.bundling import data_sha256
 from trainer.computed_once import computed_once
 from trainer.initial_weights import load_frame_weights
@@ -87,7 +86,4 @@ def decoded(decoder: ClipDecoder, clips: Sequence[Path]) -> Iterator[Clip]:
         except (OSError, ClipError) as error:
             raise DatasetError(f"{path}: {error}") from error
 
-    ahead = 4 * available_processors()  # not all: frames are large, and a network may be slower than decoding
-    with ThreadPoolExecutor(available_processors()) as pool:
-        for start in range(0, len(clips), ahead):
-            yield from pool.map(decode, clips[start : start + ahead])
+    return ahead(decode, clips, each=4)  # frames are large, and a network may be slower than decoding

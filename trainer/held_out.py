@@ -26,7 +26,7 @@ def hold_out(crops: Sequence[Crop], *, people: int, crops_each: int) -> tuple[tu
     """
     pids = sorted({crop.pid for crop in crops})
     if people > len(pids) - 2:
-        raise DatasetError(f"expected to hold out fewer than the {len(pids)} people there are, got {people}")
+        raise DatasetError(f"expected to hold out at most {len(pids) - 2} of the {len(pids)} people, got {people}")
     kept_back = set(pids[:people])
     whole_people = tuple(crop for crop in crops if crop.pid in kept_back)
     rest: list[Crop] = []

@@ -12,6 +12,7 @@ from reid.bundle import load_network, read_bundle
 from reid.errors import RecipeError
 from reid.kinds import EMBEDDING
 from reid.networks.embedding import EmbeddingNetwork
+from trainer.checkpoint import UNREADABLE
 from trainer.growth import grow
 from trainer.pixels import load_pixels
 
@@ -38,7 +39,7 @@ def load_initial_weights(network: EmbeddingNetwork, source: str, crops: Sequence
     elif (path / "bundle.json").is_file():
         _fill(network, load_network(path, read_bundle(path, EMBEDDING), EMBEDDING).state_dict(), source)
     elif path.is_file():
-        _fill(network.backbone, _without_classifier(torch.load(path, weights_only=True)), source)
+        _fill(network.backbone, _without_classifier(_stored(path)), source)
     else:
         raise RecipeError(
             "initial_weights: expected none, imagenet, timm:NAME, a .pth file, a bundle folder or grown:FOLDER, "
@@ -63,6 +64,17 @@ def _timm(name: str) -> dict[str, torch.Tensor]:
     if not timm.is_model(name):
         raise RecipeError(f"initial_weights: expected a model that timm knows, got {name!r}")
     return _without_classifier(timm.create_model(name, pretrained=True).state_dict())
+
+
+def _stored(path: Path) -> dict[str, torch.Tensor]:
+    """A .pth file's tensors by name, for the processor, wherever they were saved."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except UNREADABLE as error:
+        raise RecipeError(f"initial_weights: expected tensors by name, {path} cannot be read: {error}") from error
+    if not (isinstance(state, dict) and all(isinstance(tensor, torch.Tensor) for tensor in state.values())):
+        raise RecipeError(f"initial_weights: expected tensors by name in {path}, got another {type(state).__name__}")
+    return state
 
 
 def _without_classifier(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -91,7 +103,7 @@ def load_frame_weights(network: nn.Module, backbone: str, source: str) -> None:
     elif source == "package":
         state = _lite0_package(network, backbone)
     elif Path(source).is_file():
-        state = torch.load(source, weights_only=True)
+        state = _stored(Path(source))
     else:
         raise RecipeError(f"initial_weights: expected none, imagenet, package or a .pth file, got {source!r}")
     _fill(network, state, source)

@@ -1,7 +1,7 @@
 """Crops decoded once and kept as uint8 at the size that training wants."""
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +10,10 @@ from PIL import Image
 
 from reid.errors import DatasetError, ImageError
 from reid.images import decode_image
-from reid.threads import available_processors
 from reid.transforms import PreprocessConfig
+from trainer.ahead import ahead
+
+_AHEAD = 32
 
 
 def read_crop(path: Path) -> Image.Image:
@@ -29,9 +31,20 @@ def read_crop(path: Path) -> Image.Image:
 
 
 def read_crops(paths: Sequence[Path]) -> Iterator[Image.Image]:
-    """Crops in order, decoded by all processors."""
-    with ThreadPoolExecutor(available_processors()) as pool:
-        yield from pool.map(read_crop, paths)
+    """Crops in order, decoded by all processors, a few ahead."""
+    return ahead(read_crop, paths, _AHEAD)
+
+
+def check_crops(paths: Sequence[Path]) -> None:
+    """Raise :class:`DatasetError` for the first that cannot be decoded: now, not when it is wanted hours later."""
+    for _ in read_crops(paths):
+        pass
+
+
+def batches(images: Iterable[Image.Image], size: int) -> Iterator[list[Image.Image]]:
+    """`size` of them at a time; the last may be fewer."""
+    iterator = iter(images)
+    return iter(lambda: list(islice(iterator, size)), [])
 
 
 def load_pixels(paths: Sequence[Path], preprocess: PreprocessConfig) -> torch.Tensor:

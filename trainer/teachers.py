@@ -1,7 +1,6 @@
 """What a network that already knows says of training crops, for a student to learn its geometry."""
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,8 @@ from PIL import Image
 from reid.errors import RecipeError
 from reid.predictors import Embedder
 from reid.transforms import PreprocessConfig
-from trainer.pixels import read_crops
+from trainer.embedding_file import read_embeddings
+from trainer.pixels import batches, read_crops
 from trainer.progress import mapped
 
 _BATCH = 32
@@ -50,13 +50,8 @@ def teacher_of_pixels(teacher: Path, pixels: torch.Tensor) -> torch.Tensor:
 
 
 def _judged(teacher: Path, images: Iterable[Image.Image], total: int) -> torch.Tensor:
-    rows = mapped(_runnable(teacher), _batches(images), -(-total // _BATCH), "the teacher's crops")
+    rows = mapped(_runnable(teacher), batches(images, _BATCH), -(-total // _BATCH), "the teacher's crops")
     return _unit(np.concatenate(rows))
-
-
-def _batches(images: Iterable[Image.Image]) -> Iterable[list[Image.Image]]:
-    iterator = iter(images)
-    return iter(lambda: list(islice(iterator, _BATCH)), [])
 
 
 def _unit(rows: Rows) -> torch.Tensor:
@@ -75,14 +70,13 @@ def _runnable(teacher: Path) -> Callable[[Sequence[Image.Image]], Rows]:
 
 
 def _stored(file: Path, crops: Sequence[Path]) -> Rows:
-    with np.load(file) as arrays:
-        known = {Path(path).name: row for path, row in zip(arrays["path"], arrays["embedding"], strict=True)}
-        num_rows = len(arrays["path"])
-    if len(known) < num_rows:
-        raise RecipeError(f"{file}: expected every file name once, got {num_rows} rows of {len(known)} names")
+    paths, rows = read_embeddings(file)
+    known = {Path(path).name: row for path, row in zip(paths, rows, strict=True)}
+    if len(known) < len(rows):
+        raise RecipeError(f"{file}: expected every file name once, got {len(rows)} rows of {len(known)} names")
     if missing := [crop.name for crop in crops if crop.name not in known]:
         raise RecipeError(f"{file}: {len(missing)} training crops have no teacher embedding, such as {missing[0]}")
-    return np.stack([known[crop.name] for crop in crops]).astype(np.float32)
+    return np.stack([known[crop.name] for crop in crops])
 
 
 class _Network:
@@ -92,7 +86,10 @@ class _Network:
         import openvino
 
         core = openvino.Core()
-        model = core.read_model(file)
+        try:
+            model = core.read_model(file)
+        except RuntimeError as error:
+            raise RecipeError(f"teacher: expected a network in {file}, got what cannot be read: {error}") from error
         given = model.inputs[0]
         height, width = (given.partial_shape[axis].get_length() for axis in (2, 3))
         self.takes_bytes = given.element_type == openvino.Type.u8

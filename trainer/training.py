@@ -7,6 +7,7 @@ import torch
 
 from reid.bundle import Bundle
 from reid.datasets.classes import read_classes
+from reid.datasets.split import labelled_name
 from reid.datasets.videos import Grouping, read_videos
 from trainer.bundling import Origin
 from trainer.loop import Outcome, Task
@@ -42,9 +43,9 @@ def training_of(recipe: RunRecipe, data: Path, device: torch.device, features: P
         case ReidRecipe():
             return ReidTraining(recipe, read_training_data(data), device, features)
         case ClassifierRecipe():
-            return ClassifierTraining(recipe, read_classes(data), data.resolve().stem, device)
+            return ClassifierTraining(recipe, read_classes(data), labelled_name(data), device)
         case ActionRecipe():
             clips = read_videos(data, Grouping(recipe.grouping))
-            return ActionTraining(recipe, clips, data.resolve().name, device, features)
+            return ActionTraining(recipe, clips, labelled_name(data), device, features)
         case _:
             raise AssertionError(f"no training for {type(recipe).__name__}")

@@ -107,7 +107,7 @@ def read_labelled(data: Path) -> LabelledCrops:
 
 
 def labelled_name(data: Path) -> str:
-    """What to call such data beside its figures."""
+    """What to call labelled data beside its figures: a folder's name, a table's without `.csv`."""
     return data.stem if _is_table(data) else data.resolve().name
 
 

@@ -48,6 +48,18 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         load_initial_weights(network(1), str(tmp_path / "torn.pth"), [])
 
 
+def test_files_that_hold_no_tensors_by_name_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "weights.pth"
+    for content in (b"", b"no weights", b"\x80\x02garbage"):
+        file.write_bytes(content)
+        with pytest.raises(RecipeError, match=r"expected tensors by name, .*weights\.pth cannot be read"):
+            load_initial_weights(network(1), str(file), [])
+    for state in ([torch.ones(1)], {"epoch": 3}):
+        torch.save(state, file)
+        with pytest.raises(RecipeError, match=r"expected tensors by name in .*weights\.pth, got another (list|dict)"):
+            load_initial_weights(network(1), str(file), [])
+
+
 def test_sources_that_do_not_exist_are_refused(tmp_path: Path) -> None:
     with pytest.raises(
         RecipeError, match=r"expected none, imagenet, timm:NAME, a \.pth file, a bundle folder or grown:FOLDER"

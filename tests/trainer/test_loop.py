@@ -161,7 +161,7 @@ def test_people_held_out_are_not_trained_on(generated_market: Path) -> None:
     assert [crop.pid for crop in held_out.crops] == [4, 5, 6, 7, 8]
     assert {*rest, *held_out.people, *held_out.crops} == set(crops)
     assert len(rest) + len(held_out.people) + len(held_out.crops) == len(crops)
-    with pytest.raises(DatasetError, match="fewer than the 8 people there are, got 7"):
+    with pytest.raises(DatasetError, match="at most 6 of the 8 people, got 7"):
         hold_out(crops, people=7, crops_each=0)
     with pytest.raises(DatasetError, match="more than 6 crops of every person, got 6 of person 1"):
         hold_out(crops, people=0, crops_each=6)
@@ -194,6 +194,12 @@ def test_a_checkpoint_of_another_recipe_names_the_fields(tmp_path: Path) -> None
     save_checkpoint(path, {"recipe": {"epochs": 3, "seed": 0}})
     with pytest.raises(CheckpointError, match="another recipe: epochs was 3, now 4"):
         load_checkpoint(path, {"epochs": 4, "seed": 0})
+
+
+def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint.pt").write_text("no checkpoint")
+    with pytest.raises(CheckpointError, match="not a readable checkpoint"):
+        load_checkpoint(tmp_path / "checkpoint.pt", {})
 
 
 @pytest.mark.parametrize("keep_bytes", [0, 10, 200])

@@ -9,7 +9,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from reid.datasets.market1501 import read_market1501
-from reid.errors import RecipeError
+from reid.errors import DatasetError, RecipeError
 from reid.predictors import Embedder
 from trainer.cli import app
 from trainer.teachers import teacher_embeddings
@@ -59,6 +59,15 @@ def test_stored_embeddings_are_matched_by_name(crops: list[Path], tmp_path: Path
     np.savez(tmp_path / "short.npz", path=np.array(names[1:]), embedding=embedding[1:])
     with pytest.raises(RecipeError, match=f"1 training crops have no teacher embedding, such as {crops[0].stem}"):
         teacher_embeddings(tmp_path / "short.npz", crops)
+
+
+def test_files_that_are_no_teachers_inside_are_refused(tmp_path: Path, crops: list[Path]) -> None:
+    np.savez(tmp_path / "other.npz", rows=np.ones(3))
+    with pytest.raises(DatasetError, match=r"other\.npz: expected a \.npz with `path` and `embedding`"):
+        teacher_embeddings(tmp_path / "other.npz", crops)
+    (tmp_path / "other.xml").write_text("no network")
+    with pytest.raises(RecipeError, match=r"teacher: expected a network in .*other\.xml, got what cannot be read"):
+        teacher_embeddings(tmp_path / "other.xml", crops)
 
 
 def test_what_is_no_teacher_is_refused(tmp_path: Path, crops: list[Path]) -> None:

@@ -76,12 +76,17 @@ def test_an_operator_trains_on_their_own_people(own_people: Path, tmp_path: Path
     assert bundle.metrics["protocol"].startswith("every crop asks, single query: same person and camera dropped")
 
 
-def test_a_crop_that_does_not_decode_is_named_before_training(own_people: Path, tmp_path: Path) -> None:
-    data = tmp_path / "shop"
-    shutil.copytree(own_people, data)
-    torn = next(iter(read_training_data(data).crops)).path
+@pytest.mark.parametrize("part", ["trained on", "held out", "tested on"])
+def test_a_crop_that_does_not_decode_is_named_before_training(own_people: Path, tmp_path: Path, part: str) -> None:
+    folder = tmp_path / "shop"
+    shutil.copytree(own_people, folder)
+    data = read_training_data(folder)
+    first, *_, last = sorted(data.crops, key=lambda crop: crop.pid)
+    torn = {"trained on": last.path, "held out": first.path, "tested on": data.test.paths[0]}[part]
     torn.write_bytes(b"\xff\xd8\xff\xe0nothing more")
-    result = CliRunner().invoke(app, ["train", "debug", "--data", str(data), "--out", str(tmp_path / "run")])
+    flags = ["--data", str(folder), "--out", str(tmp_path / "run"), "--set", "hold_out_people=1"]
+    result = CliRunner().invoke(app, ["train", "debug", *flags])
     assert result.exit_code == 2
     assert torn.name in result.stderr
+    assert not (tmp_path / "run" / "log.jsonl").exists()
     assert not (tmp_path / "run" / "bundle").exists()

@@ -52,7 +52,8 @@ def calibrate(
         )
         false, true = intervals.false_match_rate, intervals.true_match_rate
         typer.echo(
-            f"score {intervals.score:.3f}: false-match rate {false.low:.1e} to {false.high:.1e}, "
+            f"score {intervals.score:.3f} for a false-match rate of {rate:.1e}, "
+            f"which is {false.low:.1e} to {false.high:.1e}; "
             f"true-match rate {true.low:.1%} to {true.high:.1%} (95 %, bootstrap over {false.num_people} people)"
         )
         out.write_text(json.dumps(calibration.to_json(), indent=1) + "\n")

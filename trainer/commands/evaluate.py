@@ -9,7 +9,7 @@ import typer
 
 from reid.bundle import bundle_folder, bundle_kind
 from reid.datasets.classes import read_classes
-from reid.datasets.split import read_split
+from reid.datasets.split import labelled_name, read_split
 from reid.datasets.videos import Grouping, read_videos
 from reid.evaluation.labels import Exclude
 from reid.evaluation.multi_query import Pooling
@@ -44,7 +44,7 @@ def evaluate(
     ] = False,
     device: Device = "auto",
 ) -> None:
-    """Print Rank-1/5/10, mAP and mINP of an embedding on labelled crops, or a classifier's accuracy on labelled images.
+    """Print Rank-1/5/10, mAP and mINP of an embedding on labelled crops, or accuracy on labelled images or clips.
 
     Two formulas of mAP are in use and differ by up to a point, so both are printed. Embedding speed and the time that
     the metrics took are printed apart. Market-1501 has a query part; elsewhere every crop asks for its person among all
@@ -74,7 +74,7 @@ def _evaluate_labels(kind: str, data: Path, bundle: str, json_: Path | None, dev
     judged, bundle_id = (
         _judged_clips(data, bundle, device) if kind == ACTION.name else _judged_images(data, bundle, device)
     )
-    figures = judged.figures() | {"domain": data.resolve().stem, "bundle_id": bundle_id}
+    figures = judged.figures() | {"domain": labelled_name(data), "bundle_id": bundle_id}
     print_figures(kind, figures)
     if json_:
         json_.write_text(json.dumps(figures, indent=1) + "\n")

@@ -15,7 +15,7 @@ Data = Annotated[
         help="Market-1501 or a folder in its layout; a folder per person (`PERSON/CAMERA_name.jpg`, "
         "`PERSON/CAMERA/name.jpg` or `PERSON/CAMERA/TRACKLET/name.jpg`); or a CSV with `path`, `person`, `camera` "
         "and perhaps `time`. For a classifier: a folder per label, a CSV with `path`, `label` and perhaps `group`, or "
-        "the CMU faces.",
+        "the CMU faces. For actions: a folder of clips per label, or the CSV that `validate` writes.",
     ),
 ]
 ExcludeOption = Annotated[

@@ -1,4 +1,4 @@
-"""What several commands share: their options, their errors, how they print figures."""
+"""What several commands share: their options, their errors."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,12 @@ from reid.errors import ReidError
 BundleOption = Annotated[
     str, typer.Option("--bundle", help="A bundle folder, or the name of a shipped bundle.", show_default=True)
 ]
-Device = Annotated[str, typer.Option(help="`auto` (a GPU where there is one), `cpu`, `cuda:0`, …")]
+Device = Annotated[
+    str,
+    typer.Option(
+        help="`auto` (a GPU where there is one, else OpenVINO where it is installed), `openvino`, `cpu`, `cuda:0`, …"
+    ),
+]
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from trainer.held_out import first_people, hold_out
 from trainer.initial_weights import load_initial_weights
 from trainer.loop import Batch, Tensors
 from trainer.losses.reid import CentreLoss, batch_hard_triplet, circle, teacher_cosine, teacher_pairs
-from trainer.pixels import load_pixels
+from trainer.pixels import check_crops, load_pixels
 from trainer.recipes.reid import ReidRecipe
 from trainer.samplers import people_batches, shuffled_batches
 from trainer.schedules import batch_size_at
@@ -70,6 +70,7 @@ class ReidTask:
         self.recipe, self.device = recipe, device
         chosen = first_people(crops, recipe.people)
         self.crops, self.held_out = hold_out(chosen, people=recipe.hold_out_people, crops_each=recipe.hold_out_crops)
+        check_crops([crop.path for crop in (*self.held_out.people, *self.held_out.crops)])
         self.pids = np.unique(labels_of(self.crops).pids)
         self._check_people()
         torch.manual_seed(recipe.seed)
@@ -215,7 +216,7 @@ class ReidTask:
                 f"teacher_cosine: expected a teacher of the embedding's size {self.recipe.embedding_size}, "
                 f"got one of {size}; teacher_pairs takes any"
             )
-        largest = self.recipe.preprocess(self.recipe.epochs)
+        largest = self.recipe.preprocess(self.recipe.epochs - 1)
 
         def judge() -> torch.Tensor:
             rows = teacher_embeddings(teacher, paths)

@@ -13,6 +13,7 @@ from trainer.bundling import Origin, code_commit, data_sha256
 from trainer.card import card
 from trainer.evaluation import evaluate_split
 from trainer.loop import Outcome
+from trainer.pixels import check_crops
 from trainer.protocol import Protocol
 from trainer.recipes.reid import ReidRecipe
 from trainer.tasks.reid import ReidTask
@@ -31,6 +32,7 @@ class ReidTraining:
         """
         self.recipe, self.data, self.device = recipe, data, device
         self.test = data.test.of_first_people(recipe.test_people)
+        check_crops(self.test.paths)
         self.task = ReidTask(data.crops, recipe, device, features)
 
     def bundle(self, folder: Path, outcome: Outcome, origin: Origin) -> EmbeddingBundle:
