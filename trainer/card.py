@@ -54,7 +54,7 @@ Recipe `{recipe["name"]}` (complete in `bundle.json`), {outcome.epochs} epochs, 
 
 
 def score_table(calibration: Calibration) -> str:
-    """A Markdown table: per score, the false-match rate, one false match in how many, and the true-match rate."""
+    """A Markdown table: per score, the false-match rate, strangers in a search of 10 000, and the true-match rate."""
     rows = [_score_row(calibration, score) for score in _SCORES]
     head = "| score | false-match rate | strangers in a search of 10 000 | same person on another camera reaches it |"
     return "\n".join([head, "|---|---|---|---|", *rows])

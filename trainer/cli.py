@@ -1,10 +1,17 @@
 """The command `reid-trainer`. Each command says what it reads, what it writes, and what it prints."""
 
+import sys
+from importlib.util import find_spec
+
 import typer
 
 from reid import threads
 
 threads.configure()
+
+if missing := [name for name in ("optuna", "pytorch_metric_learning", "sklearn", "tensorboard") if not find_spec(name)]:
+    sys.stderr.write(f"reid-trainer: expected {', '.join(missing)}: pip install 'reid-service[cpu,train]'\n")
+    sys.exit(2)
 
 from trainer.commands.calibrate import calibrate
 from trainer.commands.compare import compare

@@ -1,4 +1,4 @@
-"""A study's results as a table beside the paper's figures, a CSV and two pictures."""
+"""A study's results as a table beside the paper's figures, a CSV and pictures."""
 
 import csv
 import json
@@ -78,11 +78,10 @@ class Point:
 
     @property
     def label(self) -> str:
-        """`learning_rate 0.05`, for tables and pictures; what is switched off is left out."""
+        """`learning_rate 0.05`, for tables and pictures; what is switched off is left out, unless that is all."""
+        said = {name: value for name, value in self.overrides.items() if value} or self.overrides
         return ", ".join(
-            f"{name} {value:g}" if isinstance(value, int | float) else str(value)
-            for name, value in self.overrides.items()
-            if value
+            f"{name} {value:g}" if isinstance(value, int | float) else str(value) for name, value in said.items()
         )
 
     def values(self, figure: str) -> list[float]:

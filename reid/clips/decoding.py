@@ -21,8 +21,8 @@ _ERRORS = {error.__name__: error for error in (ClipError, ClipFormatError)}
 class Clip:
     """What was decoded.
 
-    `frames` (F, H, W, 3) uint8 holds each sampled frame once; `windows` says, for each window, which rows of them the
-    network sees in which order (T,), and from when to when it reaches, in seconds.
+    `frames` (F, H, W, 3) uint8 holds each sampled frame once; for each window `rows` says which of them the network
+    sees in which order (T,), and `spans_s` from when to when it reaches, in seconds.
     """
 
     frames: NDArray[np.uint8]

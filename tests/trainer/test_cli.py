@@ -1,5 +1,7 @@
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -139,3 +141,10 @@ def test_a_damaged_crop_is_named(trained: Path, tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert "torn.jpg: " in result.stderr
     assert not (tmp_path / "x.npz").exists()
+
+
+def test_without_what_the_trainer_needs_it_says_what_to_install() -> None:
+    hidden = "import sys; sys.modules.update(optuna=None, sklearn=None); import trainer.cli"
+    done = subprocess.run([sys.executable, "-c", hidden], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "reid-trainer: expected optuna, sklearn: pip install 'reid-service[cpu,train]'\n"

@@ -180,6 +180,11 @@ def test_another_studys_cells_never_stand_for_this_ones(
     assert file.read_text() == json.dumps(cell | changed)
 
 
+def test_a_point_is_named_by_what_is_switched_on_or_by_all_that_is_off() -> None:
+    assert Point({"dropout": 0.5, "flip": 0.0, "loss": "mean"}, []).label == "dropout 0.5, mean"
+    assert Point({"weight_decay": 0.0}, []).label == "weight_decay 0"
+
+
 def test_a_worker_of_what_nobody_began_says_so(tmp_path: Path) -> None:
     CellQueue(f"learning-rate-{LEARNING_RATE.sha256[:12]}", str(tmp_path / "journal.log")).add(1)
     other = invoke("worker", "learning-rate", "--scale", "small", "--data", tmp_path, "--out", tmp_path)
