@@ -27,10 +27,11 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     temporary.replace(path)
 
 
-def load_checkpoint(path: Path, recipe: dict[str, Any]) -> dict[str, Any]:
-    """Read a checkpoint of exactly this recipe.
+def load_checkpoint(path: Path, recipe: dict[str, Any], data: str) -> dict[str, Any]:
+    """Read a checkpoint of exactly this recipe and data, `data` being its sha256.
 
-    Raises :class:`CheckpointError` when it cannot be read, or names the fields in which the recipes differ.
+    Raises :class:`CheckpointError` when it cannot be read, is of other data, or names the fields in which the recipes
+    differ.
     """
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
@@ -42,4 +43,6 @@ def load_checkpoint(path: Path, recipe: dict[str, Any]) -> dict[str, Any]:
             f"{path} belongs to another recipe: "
             + ", ".join(f"{field} was {saved.get(field)!r}, now {recipe[field]!r}" for field in differing)
         )
+    if state.get("data") != data:
+        raise CheckpointError(f"{path} belongs to other data: expected the files that it was trained on, got others")
     return state

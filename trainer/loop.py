@@ -46,6 +46,10 @@ class Task(Protocol):
         """Everything with weights, what only training needs included: (B, …) inputs → a tuple of (B, …) outputs."""
         ...
 
+    def data_sha256(self) -> str:
+        """Of the files that are trained on: a checkpoint goes on with no others."""
+        ...
+
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Parameter groups for the optimiser, each with its own `lr`."""
         ...
@@ -89,7 +93,8 @@ def run(task: Task, recipe: RunRecipe, folder: Path, world: World, *, resume: bo
 
     With `resume`, go on from `folder/checkpoint.pt` if there is one: an interrupted run then gives the same losses as
     one that was not. At the end `task.model` holds what counts: the averaged weights, if the recipe averages.
-    Raises :class:`CheckpointError` when the folder holds a run and `resume` is not asked, or one of another recipe.
+    Raises :class:`CheckpointError` when the folder holds a run and `resume` is not asked, or one of another recipe or
+    other data.
     """
     checkpoint = folder / "checkpoint.pt"
     if checkpoint.exists() and not resume:
@@ -125,6 +130,7 @@ class _Run:
         self.first_loss: float | None = None
         self.best: dict[str, Any] | None = None  # epoch, loss and weights of the lowest validation loss so far
         self.log = EpochLog(Path() if checkpoint is None else checkpoint.parent, self.recipe_json)
+        self.data = "" if checkpoint is None else task.data_sha256()
         self.seconds_before = 0.0
         self.started = time.monotonic()
         if checkpoint is not None and checkpoint.exists():
@@ -225,6 +231,7 @@ class _Run:
     def _save(self, checkpoint: Path) -> None:
         state = {
             "recipe": self.recipe_json,
+            "data": self.data,
             "epochs": self.log.epochs,
             "weight_norms": self.weight_norms,
             "first_loss": self.first_loss,
@@ -238,7 +245,7 @@ class _Run:
         save_checkpoint(checkpoint, state)
 
     def _restore(self, checkpoint: Path) -> None:
-        state = load_checkpoint(checkpoint, self.recipe_json)
+        state = load_checkpoint(checkpoint, self.recipe_json, self.data)
         self.task.model.load_state_dict(state["model"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -53,6 +54,17 @@ def test_a_run_that_is_killed_and_resumed_gives_the_losses_of_one_that_was_not(
     assert len(losses(tmp_path / "killed")) == 1
     assert train(generated_market, SMALL, tmp_path / "killed", resume=True) == "finished"
     assert losses(tmp_path / "killed") == losses(tmp_path / "whole")
+
+
+def test_a_run_goes_on_with_no_other_crops(generated_market: Path, tmp_path: Path) -> None:
+    recipe = dataclasses.replace(SMALL, epochs=1)
+    train(generated_market, recipe, tmp_path / "run")
+    other = shutil.copytree(generated_market, tmp_path / "other")
+    first, second = (crop.path for crop in read_market1501(other).train[-2:])
+    first.write_bytes(second.read_bytes())
+    with pytest.raises(CheckpointError, match="belongs to other data"):
+        train(other, recipe, tmp_path / "run", resume=True)
+    assert train(generated_market, recipe, tmp_path / "run", resume=True) == "finished"
 
 
 def test_training_learns_and_watches_the_people_held_out(generated_market: Path, tmp_path: Path) -> None:
@@ -191,24 +203,32 @@ def test_frozen_parameters_reach_no_optimiser(generated_market: Path) -> None:
 
 def test_a_checkpoint_of_another_recipe_names_the_fields(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pt"
-    save_checkpoint(path, {"recipe": {"epochs": 3, "seed": 0}})
+    save_checkpoint(path, {"recipe": {"epochs": 3, "seed": 0}, "data": ""})
     with pytest.raises(CheckpointError, match="another recipe: epochs was 3, now 4"):
-        load_checkpoint(path, {"epochs": 4, "seed": 0})
+        load_checkpoint(path, {"epochs": 4, "seed": 0}, "")
+
+
+def test_a_checkpoint_goes_on_with_its_own_data_alone(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    save_checkpoint(path, {"recipe": {}, "data": "some"})
+    assert load_checkpoint(path, {}, "some")
+    with pytest.raises(CheckpointError, match="belongs to other data"):
+        load_checkpoint(path, {}, "others")
 
 
 def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
     (tmp_path / "checkpoint.pt").write_text("no checkpoint")
     with pytest.raises(CheckpointError, match="not a readable checkpoint"):
-        load_checkpoint(tmp_path / "checkpoint.pt", {})
+        load_checkpoint(tmp_path / "checkpoint.pt", {}, "")
 
 
 @pytest.mark.parametrize("keep_bytes", [0, 10, 200])
 def test_a_torn_checkpoint_is_refused(tmp_path: Path, keep_bytes: int) -> None:
     path = tmp_path / "checkpoint.pt"
-    save_checkpoint(path, {"recipe": {}})
+    save_checkpoint(path, {"recipe": {}, "data": ""})
     path.write_bytes(path.read_bytes()[:keep_bytes])
     with pytest.raises(CheckpointError, match="not a readable checkpoint"):
-        load_checkpoint(path, {})
+        load_checkpoint(path, {}, "")
 
 
 @pytest.fixture
@@ -222,9 +242,9 @@ def small_files_only() -> Iterator[None]:
 
 def test_a_full_disk_leaves_the_last_checkpoint(tmp_path: Path, small_files_only: None) -> None:
     path = tmp_path / "checkpoint.pt"
-    save_checkpoint(path, {"recipe": {}, "epoch": 1})
+    save_checkpoint(path, {"recipe": {}, "data": "", "epoch": 1})
     too_large: dict[str, Any] = {"recipe": {}, "epoch": 2, "weights": torch.zeros(10**6)}
     with pytest.raises(CheckpointError, match="the last checkpoint is untouched"):
         save_checkpoint(path, too_large)
-    assert load_checkpoint(path, {})["epoch"] == 1
+    assert load_checkpoint(path, {}, "")["epoch"] == 1
     assert [file.name for file in tmp_path.iterdir()] == ["checkpoint.pt"]

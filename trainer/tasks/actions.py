@@ -14,6 +14,7 @@ from reid.datasets.classes import LabelledFiles
 from reid.errors import DatasetError
 from reid.networks.action import ActionNetwork
 from reid.precision import Precision
+from trainer.bundling import data_sha256
 from trainer.distributed import World
 from trainer.folds import Parts
 from trainer.loop import Batch, Tensors
@@ -36,6 +37,7 @@ class ActionTask(ABC):
             raise DatasetError(f"expected at least a batch of {recipe.batch_size} clips, got {len(parts.train)}")
         self.recipe, self.device, self.parts = recipe, device, parts
         self.labels = torch.from_numpy(clips.labels)
+        self._trained_on = [clips.paths[row] for row in parts.train]
 
     @property
     @abstractmethod
@@ -53,6 +55,10 @@ class ActionTask(ABC):
     @abstractmethod
     def logits(self, model: nn.Module, rows: NDArray[np.int64]) -> torch.Tensor:
         """What `model` says of clips by their row numbers, (N, L) on the processor."""
+
+    def data_sha256(self) -> str:
+        """Of the clips that are trained on."""
+        return data_sha256(self._trained_on)
 
     def steps_per_epoch(self, epoch: int) -> int:
         """Whole batches that the training clips fill."""

@@ -14,6 +14,7 @@ from reid.errors import DatasetError
 from reid.networks.classifier import ClassifierNetwork
 from reid.precision import Precision, choose_precision
 from reid.predictors.device import moved
+from trainer.bundling import data_sha256
 from trainer.class_augment import augment_images
 from trainer.distributed import World
 from trainer.folds import Parts
@@ -49,6 +50,7 @@ class ClassifierTask:
             raise DatasetError(f"expected at least a batch of {recipe.batch_size} images, got {len(parts.train)}")
         self.recipe, self.device, self.parts = recipe, device, parts
         self.labels = torch.from_numpy(images.labels)
+        self._trained_on = [images.paths[row] for row in parts.train]
         self.pixels = load_pixels(images.paths, recipe.preprocess)
         torch.manual_seed(recipe.seed)
         self.network = ClassifierNetwork(recipe.network(len(images.label_names)))
@@ -58,6 +60,10 @@ class ClassifierTask:
         # torch's types know `to` with a memory format for tensors only.
         self.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.precision: Precision = choose_precision(self.network.eval(), recipe.preprocess, device)
+
+    def data_sha256(self) -> str:
+        """Of the images that are trained on."""
+        return data_sha256(self._trained_on)
 
     def steps_per_epoch(self, epoch: int) -> int:
         """Whole batches that the training images fill."""

@@ -92,6 +92,10 @@ class ReidTask:
         """What a bundle keeps."""
         return self.model.network
 
+    def data_sha256(self) -> str:
+        """Of the crops."""
+        return data_sha256(crop.path for crop in self.crops)
+
     def steps_per_epoch(self, epoch: int) -> int:
         """Whole batches that the crops fill."""
         return len(self.labels) // batch_size_at(self.recipe, epoch)
