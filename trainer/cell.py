@@ -35,7 +35,7 @@ def run_cell(study: Study, cell: int, data: Path, folder: Path, device: torch.de
         cell_file(folder, cell),
         {
             **_what(study, cell),
-            **dataclasses.asdict(outcome),
+            **outcome.to_json(),
             **figures,
         },
     )

@@ -87,6 +87,11 @@ class Outcome:
     seconds: float
     final_loss: float
 
+    def to_json(self) -> dict[str, Any]:
+        """A loss that is not finite, which JSON has no word for, is left out."""
+        said = dataclasses.asdict(self)
+        return said if math.isfinite(self.final_loss) else {name: said[name] for name in said if name != "final_loss"}
+
 
 def run(task: Task, recipe: RunRecipe, folder: Path, world: World, *, resume: bool) -> Outcome:
     """Train to the recipe's last epoch, with a checkpoint after each; logs and `outcome.json` lie in `folder`.
@@ -104,7 +109,7 @@ def run(task: Task, recipe: RunRecipe, folder: Path, world: World, *, resume: bo
     outcome = started.to_the_end()
     if world.leads:
         started.log.draw()
-        (folder / "outcome.json").write_text(json.dumps(dataclasses.asdict(outcome), indent=1) + "\n")
+        (folder / "outcome.json").write_text(json.dumps(outcome.to_json(), indent=1) + "\n")
     return outcome
 
 

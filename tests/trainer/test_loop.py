@@ -17,7 +17,7 @@ from reid.errors import CheckpointError, DatasetError
 from trainer.checkpoint import load_checkpoint, save_checkpoint
 from trainer.distributed import World
 from trainer.held_out import hold_out
-from trainer.loop import _average, run
+from trainer.loop import Outcome, _average, run
 from trainer.recipes.reid import DEBUG, ReidRecipe
 from trainer.tasks.reid import ReidTask
 
@@ -156,6 +156,14 @@ def test_a_loss_that_explodes_but_stays_finite_ends_the_run(generated_market: Pa
     assert verdict.startswith("diverged at epoch 1, step ")
     outcome = json.loads((tmp_path / "outcome.json").read_text())
     assert 1e3 < outcome["final_loss"] < float("inf")
+
+
+def test_an_outcome_is_json_whatever_the_loss() -> None:
+    assert Outcome("finished", 3, 1.0, 0.5).to_json()["final_loss"] == 0.5
+    for loss in (float("nan"), float("inf")):
+        said = Outcome("diverged at epoch 1, step 2", 0, 1.0, loss).to_json()
+        assert json.loads(json.dumps(said, allow_nan=False)) == said
+        assert "final_loss" not in said
 
 
 def test_a_change_of_size_reads_the_crops_anew(generated_market: Path) -> None:
