@@ -37,11 +37,12 @@ class Recognised:
 
 @dataclass(frozen=True)
 class ActionModel:
-    """A loaded bundle, the queue in front of it, and what decodes its clips."""
+    """A loaded bundle, the queue in front of it, what decodes its clips, and what counts those that come too late."""
 
     recognizer: ActionRecognizer
     queue: ModelQueue
     clip_decoders: Decoders
+    metrics: Metrics
 
     @property
     def bundle(self) -> ActionBundle:
@@ -57,6 +58,7 @@ class ActionModel:
         sampling = Sampling(Policy.DENSE, own.num_frames, own.rate_hz) if dense else None
         decoded = await self.clip_decoders.run(lambda data: self.recognizer.decode(data, sampling), clip)
         if ticket.left_s <= 0:
+            self.metrics.shed.inc()
             raise DeadlineError("expected a clip that decodes in time, got one that took longer")
         ticket.begin(len(decoded.frames))
         vectors = await self.queue.rows(self.clip_decoders.run(pixels_of, decoded), ticket)
@@ -104,4 +106,4 @@ class Actions(OnDemand[ActionModel, ActionArguments, ClipPreprocess]):
             self.admission,
         )
         queue.warm_up()
-        return ActionModel(recognizer, queue, self._clip_decoders)
+        return ActionModel(recognizer, queue, self._clip_decoders, self._metrics)

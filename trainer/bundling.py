@@ -7,6 +7,9 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 
 @dataclasses.dataclass(frozen=True)
 class Origin:
@@ -23,6 +26,11 @@ def data_sha256(files: Iterable[Path]) -> str:
     for file in files:
         digest.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()
+
+
+def labelled_sha256(files: Iterable[Path], labels: NDArray[np.int64]) -> str:
+    """Hex sha256 over the training files and what each is said to show."""
+    return hashlib.sha256(data_sha256(files).encode() + labels.tobytes()).hexdigest()
 
 
 def code_commit() -> str:

@@ -74,17 +74,24 @@ def read_cells(folder: Path, study: Study) -> list[dict[str, Any]]:
     for result in results:
         is_known = result["cell"] < len(study.cells())
         expected = json.loads(json.dumps(_what(study, result["cell"]))) if is_known else {}
-        if not is_known or {name: result[name] for name in expected} != expected:
+        if not is_known or {name: result.get(name) for name in expected} != expected:
             raise RecipeError(
                 f"{folder}: expected cells of {study.name} with {dict(study.fixed)} fixed, got cell {result['cell']} "
-                f"of {result['study']} with {result['overrides']} and {result['fixed']} fixed; give each study a folder"
+                f"of {result['study']} with {result['overrides']} and {result['fixed']} fixed, or of another recipe; "
+                "give each study a folder"
             )
     return results
 
 
 def _what(study: Study, cell: int) -> dict[str, Any]:
-    """What a result is of."""
-    return {"study": study.name, "cell": cell, "overrides": study.cells()[cell], "fixed": dict(study.fixed)}
+    """What a result is of; two studies may have one name, and a recipe's own fields may change."""
+    return {
+        "study": study.name,
+        "cell": cell,
+        "overrides": study.cells()[cell],
+        "fixed": dict(study.fixed),
+        "recipe": dataclasses.asdict(study.cell_recipe(cell)),
+    }
 
 
 def _write(path: Path, result: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from reid import threads
 threads.configure()
 
 if missing := [name for name in ("optuna", "pytorch_metric_learning", "sklearn", "tensorboard") if not find_spec(name)]:
-    sys.stderr.write(f"reid-trainer: expected {', '.join(missing)}: pip install 'reid-service[cpu,train]'\n")
+    sys.stderr.write(f"reid-trainer: expected {', '.join(missing)}: pip install 'reid-service[train]'\n")
     sys.exit(2)
 
 from trainer.commands.calibrate import calibrate

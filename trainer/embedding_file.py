@@ -46,8 +46,8 @@ def read_embeddings(file: Path) -> tuple[list[str], NDArray[np.float32]]:
     """
     try:
         with np.load(file) as arrays:
-            names, rows = arrays["path"].tolist(), arrays["embedding"].astype(np.float32)
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+            names, rows = np.atleast_1d(arrays["path"]).tolist(), arrays["embedding"].astype(np.float32)
+    except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
         raise DatasetError(f"{file}: expected a .npz with `path` and `embedding`: {error}") from error
     if rows.ndim != 2 or len(names) != len(rows):
         raise DatasetError(f"{file}: expected embeddings ({len(names)}, D), one per path, got {rows.shape}")

@@ -31,6 +31,8 @@ def parts_of(images: LabelledFiles, recipe: SplitRecipe) -> Parts:
     train, validation, test = _official(images, recipe) or _folded(images, recipe)
     if unlearnt := sorted({images.label_names[label] for label in images.labels} - _names(images, train)):
         raise DatasetError(f"expected images of every label to train on, got none of {unlearnt}: too few groups")
+    if not len(test) or (recipe.watches_loss and not len(validation)):
+        raise DatasetError(f"expected every fold to hold files, got an empty one of {recipe.folds}: fewer folds")
     return Parts(train, validation, test, _digest(images, (train, validation, test)))
 
 

@@ -9,10 +9,10 @@ from torch import nn
 from torchvision import models
 
 from reid.bundle import load_network, read_bundle
-from reid.errors import RecipeError
+from reid.errors import CheckpointError, RecipeError
 from reid.kinds import EMBEDDING
 from reid.networks.embedding import EmbeddingNetwork
-from trainer.checkpoint import UNREADABLE
+from trainer.checkpoint import read_saved
 from trainer.growth import grow
 from trainer.pixels import load_pixels
 
@@ -69,11 +69,11 @@ def _timm(name: str) -> dict[str, torch.Tensor]:
 def _stored(path: Path) -> dict[str, torch.Tensor]:
     """A .pth file's tensors by name, for the processor, wherever they were saved."""
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except UNREADABLE as error:
-        raise RecipeError(f"initial_weights: expected tensors by name, {path} cannot be read: {error}") from error
-    if not (isinstance(state, dict) and all(isinstance(tensor, torch.Tensor) for tensor in state.values())):
-        raise RecipeError(f"initial_weights: expected tensors by name in {path}, got another {type(state).__name__}")
+        state = read_saved(path)
+    except CheckpointError as error:
+        raise RecipeError(f"initial_weights: {error}") from error
+    if others := [name for name, tensor in state.items() if not isinstance(tensor, torch.Tensor)]:
+        raise RecipeError(f"initial_weights: expected tensors by name in {path}, got also {others[0]!r}, which is none")
     return state
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, with_config
+from pydantic import TypeAdapter, ValidationError, with_config
 
 from reid.errors import RecipeError
 from trainer.recipes.actions import ActionRecipe
@@ -198,8 +198,11 @@ def _small(study: Study) -> dict[str, Any]:
 def _from_file(path: Path) -> Study:
     try:
         study = TypeAdapter(Study).validate_json(path.read_text())
-    except ValueError as error:
-        raise RecipeError(f"{path}: expected a study (name, recipe, axes, points, fixed): {error}") from error
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, part['loc']))}: {part['msg']}" for part in error.errors())
+        raise RecipeError(f"{path}: expected a study (name, recipe, axes, points, fixed, repeats): {wrong}") from error
+    if not study.cells() or not study.repeats or "/" in study.name:
+        raise RecipeError(f"{path}: expected cells, repeats, and a name that a file can have, got {study}")
     if study.recipe not in RECIPES:
         raise RecipeError(f"{path}: expected a recipe of {sorted(RECIPES)}, got {study.recipe!r}")
     return study

@@ -223,6 +223,10 @@ def test_a_mirrored_clip_is_mirrored_in_all_its_frames(clips: Path) -> None:
             "label_smoothing: expected 0, or more with cross_entropy",
         ),
         ({"official_split": 4}, r"official_split: expected one of \[0, 1, 2, 3\], got 4"),
+        (
+            {"policy": "uniform", "rate_hz": 5.0},
+            "rate_hz: expected 0, or more with a policy other than",
+        ),
         ({"policy": "dense"}, r"policy: expected one of \['middle', 'uniform'\], got 'dense'"),
     ],
 )

@@ -147,4 +147,4 @@ def test_without_what_the_trainer_needs_it_says_what_to_install() -> None:
     hidden = "import sys; sys.modules.update(optuna=None, sklearn=None); import trainer.cli"
     done = subprocess.run([sys.executable, "-c", hidden], capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert done.stderr == "reid-trainer: expected optuna, sklearn: pip install 'reid-service[cpu,train]'\n"
+    assert done.stderr == "reid-trainer: expected optuna, sklearn: pip install 'reid-service[train]'\n"

@@ -47,6 +47,16 @@ def test_the_folds_tests_are_everything_once() -> None:
     assert np.sort(np.concatenate(tests)).tolist() == list(range(100))
 
 
+@pytest.mark.parametrize("fold", [1, 2])
+def test_an_empty_fold_is_refused_before_anything_is_trained(fold: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Groups that differ much in size may leave one; the second is watched or tested on, as the recipe has it."""
+    rows = [np.arange(0, 40), np.arange(40, 80), np.array([], dtype=np.int64), np.arange(80, 100)]
+    monkeypatch.setattr("trainer.folds._folds", lambda *_: rows)
+    recipe = dataclasses.replace(SUNGLASSES_PAPER, folds=4, fold=fold, validation_folds=1)
+    with pytest.raises(DatasetError, match="expected every fold to hold files, got an empty one of 4"):
+        parts_of(images([0, 1] * 50), recipe)
+
+
 def test_the_digest_tells_splits_apart() -> None:
     data = images([0, 1] * 50)
     digests = [

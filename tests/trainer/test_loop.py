@@ -64,6 +64,9 @@ def test_a_run_goes_on_with_no_other_crops(generated_market: Path, tmp_path: Pat
     first.write_bytes(second.read_bytes())
     with pytest.raises(CheckpointError, match="belongs to other data"):
         train(other, recipe, tmp_path / "run", resume=True)
+    crops = read_market1501(generated_market).train
+    relabelled = [dataclasses.replace(crop, pid=crops[0].pid) if crop.pid == crops[-1].pid else crop for crop in crops]
+    assert ReidTask(relabelled, recipe, CPU).data_sha256() != ReidTask(crops, recipe, CPU).data_sha256()
     assert train(generated_market, recipe, tmp_path / "run", resume=True) == "finished"
 
 
@@ -225,9 +228,14 @@ def test_a_checkpoint_goes_on_with_its_own_data_alone(tmp_path: Path) -> None:
 
 
 def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "checkpoint.pt").write_text("no checkpoint")
-    with pytest.raises(CheckpointError, match="not a readable checkpoint"):
-        load_checkpoint(tmp_path / "checkpoint.pt", {}, "")
+    path = tmp_path / "checkpoint.pt"
+    for content in (b"no checkpoint", b"ustar", bytes(200), b"\x80\x02}q\x00("):
+        path.write_bytes(content)
+        with pytest.raises(CheckpointError, match="not readable, expected what torch saved"):
+            load_checkpoint(path, {}, "")
+    torch.save({"conv1.weight": torch.ones(1)}, path)
+    with pytest.raises(CheckpointError, match="belongs to another recipe: epochs was None, now 3"):
+        load_checkpoint(path, {"epochs": 3}, "")
 
 
 @pytest.mark.parametrize("keep_bytes", [0, 10, 200])
@@ -235,7 +243,7 @@ def test_a_torn_checkpoint_is_refused(tmp_path: Path, keep_bytes: int) -> None:
     path = tmp_path / "checkpoint.pt"
     save_checkpoint(path, {"recipe": {}, "data": ""})
     path.write_bytes(path.read_bytes()[:keep_bytes])
-    with pytest.raises(CheckpointError, match="not a readable checkpoint"):
+    with pytest.raises(CheckpointError, match="not readable, expected what torch saved"):
         load_checkpoint(path, {}, "")
 
 

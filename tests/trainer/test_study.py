@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 import torch
+from typer.testing import Result
 
 from reid.errors import RecipeError, WeightsError
 from tests.trainer.test_cli import invoke
 from trainer.cell import read_cells, run_cell
+from trainer.commands.study import _queue
 from trainer.loop import Outcome
 from trainer.published import published
-from trainer.queue import CellQueue
 from trainer.recipes.reid import PAPER
 from trainer.study import BATCH_SIZE, BATCH_SIZE_WITH_RATE, LEARNING_RATE, REGULARISATION, Study, study_named
 from trainer.study_report import Point, markdown, points_of, write_study_report
@@ -128,12 +129,19 @@ def test_the_regularisation_study_is_the_papers_table() -> None:
         ('{"name": "x"}', "expected a study"),
         ('{"name": "x", "recipe": "nothing"}', "expected a recipe of"),
         ('{"name": "x", "recipe": "debug", "axes": {"epoch": [1]}}', r"unknown recipe fields \['epoch'\]"),
-        ('{"name": "x", "recipe": "debug", "points": [{"epochs": 0}]}', "epochs: expected at least 1, got 0"),
+        (
+            '{"name": "x", "recipe": "debug", "points": [{"epochs": 0}]}',
+            "epochs: expected a number of at least 1, got 0",
+        ),
         ('{"name": "x", "recipe": "debug", "axes": []}', "expected a study"),
         ('{"name": "x", "recipe": "debug", "points": [3]}', "expected a study"),
         ('{"name": "x", "recipe": "debug", "axes": {"seed": 3}}', "expected a study"),
         ('{"name": "x", "recipe": "debug", "fixed": [1]}', "expected a study"),
-        ('{"name": "x", "recipe": ["debug"]}', "expected a study"),
+        ('{"name": "x", "recipe": ["debug"]}', r"expected a study .*: recipe: Input should be a valid string$"),
+        ('{"name": "x", "recipe": "debug", "points": []}', "expected cells, repeats"),
+        ('{"name": "x", "recipe": "debug", "axes": {"seed": []}}', "expected cells, repeats"),
+        ('{"name": "x", "recipe": "debug", "repeats": []}', "expected cells, repeats"),
+        ('{"name": "x/y", "recipe": "debug"}', "expected cells, repeats"),
         ('{"name": "x", "recipe": "debug", "fix": {}}', "expected a study"),
     ],
 )
@@ -158,6 +166,7 @@ def test_names_that_do_not_exist_are_refused() -> None:
         {"fixed": {"epochs": 3}},
         {"overrides": {"learning_rate": 0.05, "seed": 0}},
         {"cell": 21},
+        {"recipe": {}},
     ],
     ids=lambda changed: next(iter(changed)),
 )
@@ -185,11 +194,32 @@ def test_a_point_is_named_by_what_is_switched_on_or_by_all_that_is_off() -> None
     assert Point({"weight_decay": 0.0}, []).label == "weight_decay 0"
 
 
-def test_a_worker_of_what_nobody_began_says_so(tmp_path: Path) -> None:
-    CellQueue(f"learning-rate-{LEARNING_RATE.sha256[:12]}", str(tmp_path / "journal.log")).add(1)
-    other = invoke("worker", "learning-rate", "--scale", "small", "--data", tmp_path, "--out", tmp_path)
-    assert other.exit_code == 2
-    assert "nobody has begun learning-rate-scaled" in other.output
+def test_a_worker_of_what_nobody_began_says_so(
+    generated_market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither in the folder, nor with these fields, nor in another folder whose queue the same storage holds."""
+    monkeypatch.setattr("trainer.commands.study.run_cell", lambda *_: None)
+    monkeypatch.setattr(
+        "trainer.commands.study.write_study_report", lambda out, study, _: (out / f"{study.name}.md").touch()
+    )
+    storage = f"sqlite:///{tmp_path / 'queues.db'}"
+    here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
+
+    def ask(command: str, out: Path, epochs: int) -> Result:
+        options = ("--data", generated_market, "--out", out, "--set", f"epochs={epochs}", "--storage", storage)
+        return invoke(command, "learning-rate", *options)
+
+    assert "nobody has begun" in ask("worker", here, 50).output
+    assert ask("study", here, 50).exit_code == 0
+    assert ask("worker", here, 50).exit_code == 0
+    for out, epochs in ((here, 51), (elsewhere, 50)):
+        refused = ask("worker", out, epochs)
+        assert refused.exit_code == 2
+        assert "nobody has begun learning-rate-scaled" in refused.output
+    ran: list[int] = []
+    monkeypatch.setattr("trainer.commands.study.run_cell", lambda _, cell, *__: ran.append(cell))
+    assert ask("study", elsewhere, 50).exit_code == 0
+    assert ran == list(range(21))
 
 
 def test_a_cell_whose_weights_overflow_is_a_result_too(
@@ -229,8 +259,7 @@ def test_two_workers_finish_a_study_that_can_be_asked_for_again(generated_market
     file.write_text(json.dumps(study.__dict__))
     arguments = [str(file), "--data", str(generated_market), "--out", str(out)]
     lead = subprocess.Popen([sys.executable, "-m", "trainer.cli", "study", *arguments], stdout=subprocess.DEVNULL)
-    queue = CellQueue(f"pair-{study.sha256[:12]}", str(out / "journal.log"))
-    while not queue.has_begun():
+    while not ((out / "queue-id").exists() and _queue(study, out, "").has_begun()):
         assert lead.poll() is None
         time.sleep(0.05)
     helper = subprocess.Popen([sys.executable, "-m", "trainer.cli", "worker", *arguments])

@@ -65,6 +65,9 @@ def test_files_that_are_no_teachers_inside_are_refused(tmp_path: Path, crops: li
     np.savez(tmp_path / "other.npz", rows=np.ones(3))
     with pytest.raises(DatasetError, match=r"other\.npz: expected a \.npz with `path` and `embedding`"):
         teacher_embeddings(tmp_path / "other.npz", crops)
+    (tmp_path / "other.npz").write_bytes(b"")
+    with pytest.raises(DatasetError, match=r"other\.npz: expected a \.npz with `path` and `embedding`"):
+        teacher_embeddings(tmp_path / "other.npz", crops)
     (tmp_path / "other.xml").write_text("no network")
     with pytest.raises(RecipeError, match=r"teacher: expected a network in .*other\.xml, got what cannot be read"):
         teacher_embeddings(tmp_path / "other.xml", crops)

@@ -1,14 +1,17 @@
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from reid.bundle import read_bundle
 from reid.datasets.market1501 import read_market1501
 from reid.errors import DatasetError
 from reid.kinds import EMBEDDING
+from reid.predictors import Embedder, served_on
 from trainer.cli import app
 from trainer.training_data import read_training_data
 
@@ -74,6 +77,23 @@ def test_an_operator_trains_on_their_own_people(own_people: Path, tmp_path: Path
     assert bundle.calibration is not None
     assert bundle.calibration.domain == "shop, people kept back, every crop against the others"
     assert bundle.metrics["protocol"].startswith("every crop asks, single query: same person and camera dropped")
+
+
+def test_what_was_trained_is_judged_as_it_is_served(
+    own_people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    devices: list[str] = []
+
+    def load(folder: Path, device: str) -> Embedder:
+        devices.append(device)
+        return Embedder.load(folder, device)
+
+    monkeypatch.setattr("trainer.trainings.reid.Embedder", SimpleNamespace(load=load))
+    flags = ["--set", "epochs=1", "--set", "warmup_epochs=0", "--device", "cpu"]
+    run = ["train", "debug", "--data", str(own_people), "--out", str(tmp_path / "run"), *flags]
+    assert CliRunner().invoke(app, run).exit_code == 0
+    assert devices == [served_on(torch.device("cpu"))]
+    assert torch.cuda.is_available() or devices == ["auto"]
 
 
 @pytest.mark.parametrize("part", ["trained on", "held out", "tested on"])

@@ -1,5 +1,8 @@
 """`reid-trainer study` and `reid-trainer worker`."""
 
+import tempfile
+import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +17,7 @@ from trainer.queue import CellQueue
 from trainer.study import SCALES, STUDIES, Study, study_named
 from trainer.study_report import write_study_report
 
+_QUEUE_ID = "queue-id"
 Name = Annotated[str, typer.Argument(help=f"One of: {', '.join(sorted(STUDIES))}; or a JSON file.")]
 Out = Annotated[Path, typer.Option(help="Folder for the cells' results, their runs, the table and the pictures.")]
 Scale = Annotated[
@@ -45,6 +49,7 @@ def study(
     with one_line_errors():
         chosen = study_named(name, scale, overrides(set_ or []))
         read_cells(out, chosen)
+        _name_queue(out)
         queue = _queue(chosen, out, storage)
         queue.add(len(chosen.cells()))
         _work(chosen, queue, data, out, device)
@@ -65,15 +70,27 @@ def worker(
     with one_line_errors():
         chosen = study_named(name, scale, overrides(set_ or []))
         read_cells(out, chosen)
-        queue = _queue(chosen, out, storage)
-        if not queue.has_begun():
-            raise RecipeError(f"nobody has begun {chosen.name} with {dict(chosen.fixed)} fixed, in this queue")
+        if not (out / _QUEUE_ID).exists() or not (queue := _queue(chosen, out, storage)).has_begun():
+            raise RecipeError(
+                f"nobody has begun {chosen.name} with {dict(chosen.fixed)} fixed, in {out} and this queue"
+            )
         _work(chosen, queue, data, out, device)
 
 
 def _queue(study: Study, out: Path, storage: str) -> CellQueue:
-    """Workers meet only where they would run the very same cells."""
-    return CellQueue(f"{study.name}-{study.sha256[:12]}", storage or str(out / "journal.log"))
+    """Workers meet only where they would run the very same cells, into one folder."""
+    queue_id = (out / _QUEUE_ID).read_text()
+    return CellQueue(f"{study.name}-{study.sha256[:12]}-{queue_id}", storage or str(out / "journal.log"))
+
+
+def _name_queue(out: Path) -> None:
+    """Once for each folder, however many begin at the same time: a storage may hold the queues of many."""
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=out) as file:
+        file.write(uuid.uuid4().hex)
+        file.flush()
+        with suppress(FileExistsError):
+            (out / _QUEUE_ID).hardlink_to(file.name)
 
 
 def _work(study: Study, queue: CellQueue, data: Path, out: Path, device: str) -> None:

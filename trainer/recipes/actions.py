@@ -62,7 +62,7 @@ class ActionRecipe(SplitRecipe):
             ),
             "policy": one_of(self.policy, [policy.value for policy in Policy if policy is not Policy.DENSE]),
             "num_frames": at_least(self.num_frames, 1),
-            "rate_hz": at_least(self.rate_hz, 0),
+            "rate_hz": only_with(self.rate_hz, self.policy != Policy.UNIFORM, "a policy other than uniform"),
             "fit": one_of(self.fit, FITS),
             "initial_weights": Expectation(self.backbone != GREY or self.initial_weights == "none", f"none for {GREY}"),
             "size_px": at_least(self.size_px, 1),

@@ -1,5 +1,6 @@
 """What a recipe's fields have to be: whether a value is, and the words for it."""
 
+import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -12,13 +13,13 @@ class Expectation(NamedTuple):
 
 
 def at_least(value: float, least: float) -> Expectation:
-    """`value` ≥ `least`; nan is not."""
-    return Expectation(value >= least, f"at least {least}")
+    """`value` ≥ `least`, and finite."""
+    return Expectation(least <= value < math.inf, f"a number of at least {least}")
 
 
 def above(value: float, bound: float) -> Expectation:
-    """`value` > `bound`; nan is not."""
-    return Expectation(value > bound, f"more than {bound}")
+    """`value` > `bound`, and finite."""
+    return Expectation(bound < value < math.inf, f"a number of more than {bound}")
 
 
 def share(value: float, *, of_all: bool = True) -> Expectation:

@@ -10,6 +10,9 @@ from trainer.recipes.run import RunRecipe
 
 _NOT_NEGATIVE = (
     "cross_entropy",
+    "triplet_margin",
+    "circle_margin",
+    "circle_scale",
     "centre",
     "teacher_cosine",
     "teacher_pairs",
@@ -101,7 +104,8 @@ class ReidRecipe(RunRecipe):
             and starts == sorted(set(starts))
             and starts[-1] < self.epochs
             and all(min(sides) >= 1 for _, *sides in self.sizes),
-            f"(epoch, height, width) whose epochs rise from 0 and begin before {self.epochs} epochs are over",
+            "(epoch, height, width) whose epochs rise from 0 and "
+            f"begin before epoch {self.epochs}, the end (set sizes beside epochs)",
         )
 
     @property

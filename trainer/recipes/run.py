@@ -51,11 +51,14 @@ class RunRecipe(ABC):
             "weight_decay": at_least(self.weight_decay, 0),
             "max_gradient_norm": at_least(self.max_gradient_norm, 0),
             "average_decay": share(self.average_decay, of_all=False),
-            "patience": only_with(self.patience, self.watches_loss, "something held back whose loss is watched"),
+            "patience": only_with(
+                self.patience, self.watches_loss, "hold_out_crops or validation_folds, whose loss is watched"
+            ),
             "schedule": one_of(self.schedule, ("step", "cosine", "bouncing")),
             "gamma": at_least(self.gamma, 0),
             "warmup_epochs": at_least(self.warmup_epochs, 0),
             "warmup_factor": share(self.warmup_factor),
+            "seed": at_least(self.seed, 0),
         }
 
     @property

@@ -21,6 +21,7 @@ class SplitRecipe(RunRecipe):
     def expectations(self) -> dict[str, Expectation]:
         """The run's, and those of folds."""
         return super().expectations() | {
+            "split_seed": at_least(self.split_seed, 0),
             "folds": at_least(self.folds, 2),
             "fold": one_of(self.fold, range(self.folds)),
             "validation_folds": one_of(self.validation_folds, range(self.folds - 1)),

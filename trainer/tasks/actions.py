@@ -14,7 +14,7 @@ from reid.datasets.classes import LabelledFiles
 from reid.errors import DatasetError
 from reid.networks.action import ActionNetwork
 from reid.precision import Precision
-from trainer.bundling import data_sha256
+from trainer.bundling import labelled_sha256
 from trainer.distributed import World
 from trainer.folds import Parts
 from trainer.loop import Batch, Tensors
@@ -57,8 +57,8 @@ class ActionTask(ABC):
         """What `model` says of clips by their row numbers, (N, L) on the processor."""
 
     def data_sha256(self) -> str:
-        """Of the clips that are trained on."""
-        return data_sha256(self._trained_on)
+        """Of the clips that are trained on, and their labels."""
+        return labelled_sha256(self._trained_on, self.labels[self.parts.train].numpy())
 
     def steps_per_epoch(self, epoch: int) -> int:
         """Whole batches that the training clips fill."""

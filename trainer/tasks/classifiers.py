@@ -14,7 +14,7 @@ from reid.errors import DatasetError
 from reid.networks.classifier import ClassifierNetwork
 from reid.precision import Precision, choose_precision
 from reid.predictors.device import moved
-from trainer.bundling import data_sha256
+from trainer.bundling import labelled_sha256
 from trainer.class_augment import augment_images
 from trainer.distributed import World
 from trainer.folds import Parts
@@ -62,8 +62,8 @@ class ClassifierTask:
         self.precision: Precision = choose_precision(self.network.eval(), recipe.preprocess, device)
 
     def data_sha256(self) -> str:
-        """Of the images that are trained on."""
-        return data_sha256(self._trained_on)
+        """Of the images that are trained on, and their labels."""
+        return labelled_sha256(self._trained_on, self.labels[self.parts.train].numpy())
 
     def steps_per_epoch(self, epoch: int) -> int:
         """Whole batches that the training images fill."""

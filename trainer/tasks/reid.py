@@ -20,7 +20,7 @@ from reid.predictors import embed_tensor
 from reid.predictors.device import moved
 from reid.transforms import PreprocessConfig
 from trainer.augment import augment
-from trainer.bundling import data_sha256
+from trainer.bundling import data_sha256, labelled_sha256
 from trainer.chimeras import NOBODY, compose, draw_chimeras
 from trainer.computed_once import computed_once
 from trainer.distributed import World
@@ -93,8 +93,8 @@ class ReidTask:
         return self.model.network
 
     def data_sha256(self) -> str:
-        """Of the crops."""
-        return data_sha256(crop.path for crop in self.crops)
+        """Of the crops and whom they show."""
+        return labelled_sha256((crop.path for crop in self.crops), self.labels)
 
     def steps_per_epoch(self, epoch: int) -> int:
         """Whole batches that the crops fill."""
