@@ -17,12 +17,16 @@ from tests.service.mosquitto import running_mosquitto
 
 
 def set_by(name: str, given: dict[str, str]) -> dict[str, str]:
-    """A service's environment with `${VARIABLE:-default}` filled in."""
+    """A service's environment with `${VARIABLE:-default}` filled in; what has no value is there if it is given."""
 
     def value(match: re.Match[str]) -> str:
         return given.get(match[1], match[2])
 
-    return {key: re.sub(r"\$\{(\w+):-([^}]*)\}", value, text) for key, text in SERVICES[name]["environment"].items()}
+    written = SERVICES[name]["environment"]
+    passed = {key: given[key] for key, text in written.items() if text is None and key in given}
+    return passed | {
+        key: re.sub(r"\$\{(\w+):-([^}]*)\}", value, text) for key, text in written.items() if text is not None
+    }
 
 
 @contextmanager
@@ -42,7 +46,7 @@ def running(name: str, given: dict[str, str], address: str, folder: Path) -> Ite
 
 
 def test_an_event_of_a_frigate_becomes_a_persons_sensor(tiny_bundle: Path, tmp_path: Path) -> None:
-    settings = set_by("reid", {}) | {"REID_BUNDLE": str(tiny_bundle), "REID_AUTH": "off"}
+    settings = set_by("reid", {"REID_BUNDLE": str(tiny_bundle)}) | {"REID_AUTH": "off"}
     with (
         running_mosquitto(tmp_path) as port,
         serving(FakeFrigate()) as frigate,
