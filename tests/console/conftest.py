@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from reid.datasets.generated import generate_crops
 from reid.images import encode_crop
@@ -23,6 +23,7 @@ PEOPLE, CAMERAS = 6, 3
 DESKTOP_WH, PHONE_WH = (1280, 800), (390, 844)
 FOUND = [(0.0, 1.0, 0.7, 0.1, 0.1, 0.3, 0.9), (0.0, 1.0, 0.9, 0.5, 0.2, 0.8, 1.0)]  # in every frame, as fractions of it
 HOSTILE = "<img src=x onerror=alert(1)>"
+expect.set_options(timeout=60_000)  # a machine may be busy
 _BEGINNING = datetime(2026, 1, 5, 9, tzinfo=UTC)
 QUIET = (
     "--no-sandbox",

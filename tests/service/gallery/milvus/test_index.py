@@ -93,7 +93,7 @@ def crowd(seed: int, rows: int) -> np.ndarray:
 def test_among_crowds_of_people_alike_the_answers_are_those_of_brute_force(tmp_path, searches):
     pytest.importorskip("milvus_lite")
     vectors = crowd(1, 700)
-    gallery = open_gallery(tmp_path, index_address=LITE)
+    gallery = Gallery(tmp_path, tmp_path / "gallery.sqlite", BUNDLE, DIMENSION, LITE)
     try:
         ids = []
         for number, camera in ((0, "north"), (1, "south"), (2, "west")):
