@@ -125,6 +125,7 @@ def load_settings(**flags: object) -> Settings:
     """
     refuse_unknown_names(os.environ)
     try:
+        # Whatever a flag holds, pydantic checks it.
         return Settings(**{name: value for name, value in flags.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:
         raise SettingsError("; ".join(_line(part) for part in error.errors())) from error

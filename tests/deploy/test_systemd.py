@@ -15,6 +15,7 @@ UNIT = Path(__file__).parents[2] / "deploy" / "systemd" / "reid.service"
 @pytest.fixture
 def section() -> configparser.SectionProxy:
     unit = configparser.ConfigParser(delimiters="=")
+    # Names keep their capitals: configparser's documented way, which its types do not know.
     unit.optionxform = str  # type: ignore[assignment,method-assign]
     unit.read(UNIT)
     return unit["Service"]
