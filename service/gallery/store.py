@@ -95,6 +95,7 @@ class Store(ABC):
     @contextmanager
     def reading(self, cameras: frozenset[str] | None = None) -> Iterator[Reading]:
         """One snapshot of the store as a caller limited to `cameras` sees it; raises StoreError, DamageError."""
+        self._check_open()
         try:
             connection = self._reader()
             connection.execute("BEGIN")
@@ -119,11 +120,9 @@ class Store(ABC):
         """Queue an operation. The future is done once it is durable and `committed` was called with its result.
 
         Both run on the writer thread, so nothing else is written between them. What the operation raises, the
-        future raises, and nothing of it is kept.
+        future raises, and nothing of it is kept. A store that was closed before is a StoreError, here too.
         """
-        item = Operation(operation, cameras, committed)
-        self._waiting.put(item)
-        return item.future
+        return self._queue(Operation(operation, cameras, committed))
 
     def write(
         self,
@@ -144,9 +143,7 @@ class Store(ABC):
 
         Readers never wait for that. Writers wait while the file is rewritten: SQLite has one writer.
         """
-        item = Operation(operation, cameras, committed, erases=True)
-        self._waiting.put(item)
-        result: tuple[T, tuple[str, ...]] = item.future.result()
+        result: tuple[T, tuple[str, ...]] = self._queue(Operation(operation, cameras, committed, erases=True)).result()
         return result
 
     def count_request(self, key_id: str, per_minute: int) -> float | None:  # noqa: ARG002 (each store's own)
@@ -175,10 +172,11 @@ class Store(ABC):
             raise _anew(failure)
 
     def close(self) -> None:
-        """Finish what is queued and close the file."""
+        """Finish what is queued and close the file; what comes later is refused."""
         for _ in range(2):  # the second is for a writer that failed over the first
             self._waiting.put(None)
         self._writer.join()
+        self._refuse_waiting()
         while not self._idle.empty():
             self._idle.get().close()
         self._connection.close()
@@ -200,6 +198,26 @@ class Store(ABC):
 
     def _look_around(self) -> None:  # noqa: B027 (as above)
         """On the writer's thread, between groups."""
+
+    def _queue(self, item: Operation) -> "Future[Any]":
+        self._waiting.put(item)
+        if not self._writer.is_alive():  # its end may have come between: then whoever sees it first refuses
+            self._refuse_waiting()
+        return item.future
+
+    def _refuse_waiting(self) -> None:
+        """Tell those whom no writer will answer any more."""
+        while True:
+            try:
+                item = self._waiting.get_nowait()
+            except queue.Empty:
+                return
+            if item is not None:
+                item.future.set_exception(_closed())
+
+    def _check_open(self) -> None:
+        if not self._writer.is_alive():
+            raise _closed()
 
     def _on_noted(self, noted: "Future[None]") -> None:
         error = noted.exception()
@@ -299,6 +317,10 @@ class Store(ABC):
 def _anew(failure: StoreError) -> StoreError:
     """One for each caller: an error that is raised again and again grows with every traceback."""
     return type(failure)(str(failure))
+
+
+def _closed() -> StoreError:
+    return StoreError("expected a store that is open, got one that was closed before: nothing of it was kept")
 
 
 def refused(error: Exception) -> StoreError:

@@ -111,6 +111,16 @@ def test_flags_that_contradict_each_other_are_refused(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "options",
+    [["--report", "r"], ["--pictures"], ["--exclude", "same-tracklet"], ["--multi-query", "max"], ["--rerank"]],
+)
+def test_what_only_an_embedding_can_be_asked_for_is_refused(shop: Path, options: list[str]) -> None:
+    result = invoke("evaluate", "--data", shop, "--bundle", "hand-signs", *options)
+    assert result.exit_code == 2
+    assert f"{options[0]}: expected an embedding bundle, got 'hand-signs'" in result.stderr
+
+
 def embedded(bundle: Path, data: Path, out: Path) -> Path:
     assert invoke("embed", data, "--bundle", bundle, "--out", out).exit_code == 0
     return out

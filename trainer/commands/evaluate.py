@@ -53,8 +53,16 @@ def evaluate(
     with one_line_errors():
         kind = bundle_kind(bundle_folder(bundle))
         if kind != EMBEDDING.name:
-            if report or rerank or multi_query:
-                raise ValueError(f"--report, --rerank, --multi-query: expected an embedding bundle, got {bundle!r}")
+            _refuse(
+                bundle,
+                {
+                    "--report": report,
+                    "--pictures": pictures,
+                    "--exclude": exclude is not Exclude.SAME_CAMERA,
+                    "--multi-query": multi_query,
+                    "--rerank": rerank,
+                },
+            )
             _evaluate_labels(kind, data, bundle, json_, device)
             return
         _check_report(report, pictures=pictures, rerank=rerank)
@@ -68,6 +76,12 @@ def evaluate(
             json_.write_text(json.dumps(figures, indent=1) + "\n")
         if report:
             report_evaluation(report, evaluation, embedder.bundle, pictures=pictures)
+
+
+def _refuse(bundle: str, asked: dict[str, object]) -> None:
+    """What only embeddings can be asked for."""
+    if options := [option for option, value in asked.items() if value]:
+        raise ValueError(f"{', '.join(options)}: expected an embedding bundle, got {bundle!r}")
 
 
 def _evaluate_labels(kind: str, data: Path, bundle: str, json_: Path | None, device: str) -> None:

@@ -43,9 +43,13 @@ _opened: list[Gallery] = []
 
 @pytest.fixture(autouse=True)
 def _all_closed() -> Iterator[None]:
-    """A failed test's gallery, left open, would keep pytest from ending: its writer's thread waits for more."""
+    """A failed test's gallery, left open, would keep pytest from ending: its writer's thread waits for more.
+
+    One that was there before the test is its module's.
+    """
+    before = len(_opened)
     yield
-    while _opened:
+    while len(_opened) > before:
         _opened.pop().close()
 
 

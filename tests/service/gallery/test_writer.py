@@ -1,8 +1,12 @@
 """The writer's thread: what nobody thought of ends it, all are told, and the next start has everything."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
-from service.gallery.errors import DamageError
+from service.gallery.errors import DamageError, StoreError
+from service.gallery.filters import Filter
 from service.gallery.records import Once
 from tests.service.gallery.conftest import EVERYONE, crop, fields, found, kept, looking_like, open_gallery
 
@@ -77,3 +81,46 @@ def test_a_gallery_whose_last_step_fails_is_closed_all_the_same(tmp_path, monkey
     monkeypatch.setattr(gallery._store._erasures, "close", lambda: 1 / 0)
     gallery.close()
     open_gallery(tmp_path).close()
+
+
+def test_what_comes_after_the_end_is_refused_and_leaves_no_caller_waiting(tmp_path):
+    gallery = open_gallery(tmp_path)
+    gallery.enrol(EVERYONE, [crop("a")], fields("ada"))
+    gallery.close()
+    for late in (
+        lambda: gallery.enrol(EVERYONE, [crop("b")], fields("bob")),
+        lambda: gallery.erase_person(EVERYONE, "ada"),
+        lambda: found(gallery, looking_like("a")),
+        lambda: gallery.store.write(lambda _: None),
+    ):
+        with pytest.raises(StoreError, match="expected a store that is open, got one that was closed"):
+            late()
+    gallery.close()
+    again = open_gallery(tmp_path)
+    assert kept(tmp_path) == {crop("a").jpeg}
+    again.close()
+
+
+def test_writers_that_meet_the_end_are_answered_and_what_they_were_told_is_true(tmp_path):
+    gallery = open_gallery(tmp_path)
+    begun = threading.Barrier(5)
+
+    def write(name: str) -> list[str]:
+        told: list[str] = []
+        begun.wait()
+        try:
+            while True:
+                told.append(gallery.enrol(EVERYONE, [crop(f"{name} {len(told)}")], fields()).value[0].sighting_id)
+        except StoreError:
+            return told
+
+    with ThreadPoolExecutor(4) as pool:
+        writers = [pool.submit(write, name) for name in "abcd"]
+        begun.wait()
+        gallery.store.write(lambda _: None)
+        gallery.close()
+        told = {sighting_id for writer in writers for sighting_id in writer.result()}
+    again = open_gallery(tmp_path)
+    with again.reading(EVERYONE) as reading:
+        assert {sighting.sighting_id for sighting in reading.sightings(Filter(), 0, 1000).records} == told
+    again.close()

@@ -1,5 +1,8 @@
 """Several services over one gallery in Redis: what one was told is kept, all have."""
 
+import pytest
+
+from service.gallery.errors import StoreError
 from service.gallery.filters import Filter
 from tests.service.gallery.conftest import EVERYONE, crop, fields, found, looking_like, wait_until
 
@@ -29,3 +32,12 @@ def test_it_is_there_after_redis_was_killed(server, replica):
     assert found(again, looking_like("a")) == [sighting.sighting_id]
     with again.reading(EVERYONE) as reading:
         assert [one.sighting_id for one in reading.sightings(Filter(), 0, 9).records] == [sighting.sighting_id]
+
+
+def test_who_comes_after_the_end_is_refused_and_does_not_wait(replica):
+    gallery = replica("one")
+    gallery.enrol(EVERYONE, [crop("a")], fields("ada"))
+    gallery.close()
+    for late in (lambda: gallery.enrol(EVERYONE, [crop("b")], fields()), lambda: found(gallery, looking_like("a"))):
+        with pytest.raises(StoreError, match="got one that was closed"):
+            late()
