@@ -1,5 +1,6 @@
 """Actions: a clip in, what happens in it out; the frames of all clips and streams wait in one queue of their bundle."""
 
+import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,10 +57,12 @@ class ActionModel:
         """
         own = self.bundle.preprocess
         sampling = Sampling(Policy.DENSE, own.num_frames, own.rate_hz) if dense else None
-        decoded = await self.clip_decoders.run(lambda data: self.recognizer.decode(data, sampling), clip)
-        if ticket.left_s <= 0:
+        try:
+            async with asyncio.timeout(ticket.left_s):
+                decoded = await self.clip_decoders.run(lambda data: self.recognizer.decode(data, sampling), clip)
+        except TimeoutError as error:
             self.metrics.shed.inc()
-            raise DeadlineError("expected a clip that decodes in time, got one that took longer")
+            raise DeadlineError("expected a clip that decodes in time, got one that took longer") from error
         ticket.begin(len(decoded.frames))
         vectors = await self.queue.rows(self.clip_decoders.run(pixels_of, decoded), ticket)
         return Recognised(decoded, self.recognizer.spans_of(decoded, torch.from_numpy(vectors)))

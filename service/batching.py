@@ -86,9 +86,7 @@ class ModelQueue:
         self._changing = threading.Condition()
         self._waiting: deque[tuple[_Request, int]] = deque()  # single images: a request and the position in it
         self._closed = False
-        self._threads = [threading.Thread(target=self._run, args=[run], name="model") for run in runs]
-        for thread in self._threads:
-            thread.start()
+        self._threads: list[threading.Thread] = []
 
     @property
     def waiting(self) -> int:
@@ -122,6 +120,7 @@ class ModelQueue:
                 with self._changing:
                     if self._closed:
                         raise BundleChangedError("expected the model in force, got one that was replaced: ask again")
+                    self._begin()
                     self._waiting.extend((request, position) for position in range(len(request.pixels)))
                     self._changing.notify_all()
                 return await asyncio.wrap_future(request.future)
@@ -136,6 +135,13 @@ class ModelQueue:
             self._changing.notify_all()
         for thread in self._threads:
             thread.join()
+
+    def _begin(self) -> None:
+        """With the first images: a start that is given up before them leaves no thread behind."""
+        if not self._threads:
+            self._threads = [threading.Thread(target=self._run, args=[run], name="model") for run in self._runs]
+            for thread in self._threads:
+                thread.start()
 
     def _run(self, run: Run) -> None:
         while batch := self._next_batch():

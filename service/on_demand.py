@@ -11,6 +11,7 @@ from service.bundles import bundles, folders
 from service.decoding import Decoders
 from service.gallery.errors import NotFoundError
 from service.metrics import Metrics
+from service.problems import DeadlineError
 from service.settings import Settings
 
 
@@ -41,6 +42,7 @@ class OnDemand(ABC, Generic[Loaded, Arguments, Preprocess]):
         self._metrics = metrics
         self._loading = threading.Lock()
         self._loaded: dict[str, Loaded] = {}
+        self._closed = False
 
     def on_disk(self) -> dict[str, Bundle[Arguments, Preprocess]]:
         """By name."""
@@ -51,8 +53,10 @@ class OnDemand(ABC, Generic[Loaded, Arguments, Preprocess]):
         return self._loaded.get(name)
 
     def load(self, name: str) -> Loaded:
-        """The one of that name, loaded unless it is already; raises NotFoundError, BundleError."""
+        """The one of that name, loaded unless it is already; raises NotFoundError, BundleError, DeadlineError."""
         with self._loading:
+            if self._closed:
+                raise DeadlineError("expected a service that goes on, got one that ends")
             if name not in self._loaded:
                 if name not in self.on_disk():
                     raise NotFoundError(f"expected {self._noun} that exists, got {name!r}")
@@ -60,7 +64,9 @@ class OnDemand(ABC, Generic[Loaded, Arguments, Preprocess]):
             return self._loaded[name]
 
     def close(self) -> None:
-        """Finish what waits."""
+        """Finish what waits, and load nothing more."""
+        with self._loading:
+            self._closed = True
         for one in self._loaded.values():
             one.queue.close()
 

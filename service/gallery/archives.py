@@ -81,9 +81,16 @@ class ArchiveFiles:
             return all([self._remove(name) for name in names])  # noqa: C419 (each is tried)
 
     def sweep(self, needed: Callable[[], Collection[str]]) -> None:
-        """Take away the archives that nobody holds and no job needs, which is asked after the files were looked at."""
+        """Take away the archives that nobody holds and no job needs, which is asked after the files were looked at.
+
+        Raises StoreError.
+        """
         with self._changing:
-            idle = {name for name in os.listdir(self._folder) if name.removesuffix(_UNFINISHED) not in self._held}  # noqa: PTH208
+            try:
+                names = os.listdir(self._folder)  # noqa: PTH208
+            except OSError as error:
+                raise StoreError(f"archives could not be looked for: {error.strerror}") from error
+            idle = {name for name in names if name.removesuffix(_UNFINISHED) not in self._held}
         if idle:
             for name in idle - {*needed()}:
                 self._remove(name)

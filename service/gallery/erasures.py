@@ -66,7 +66,12 @@ class Erasures(ABC):
 
     def due_in_s(self) -> float | None:
         """How long until :meth:`finish` is to be called; None while there is nothing to do."""
-        return max(0.0, self._not_before_s - time.monotonic()) if self._unfinished else None
+        if not self._unfinished:
+            return None
+        due_s = self._not_before_s
+        if self._retry_s > _FIRST_RETRY_S and self._waiting:  # a try failed: nobody waits for a minute for the next
+            due_s = min(due_s, self._waiting[0].since_s + PATIENCE_S)
+        return max(0.0, due_s - time.monotonic())
 
     def finish(self) -> None:
         """Do what can be done, and answer those for whom it is done or who waited long enough."""

@@ -108,6 +108,7 @@ class Ledger:
             self.archives = ArchiveFiles(home / "archives")
             beside = Beside(self._follow_erasure, self._mark, self._is_forgotten)
             self._store, self._crops = open_store(store_address, home, beside, self._follow_others)
+            opened.callback(lambda: self._active.index.close())  # the writer may take up another till its end
             opened.callback(self._store.close)
             opened.callback(lambda: self._active.index.close())
             self._load()

@@ -8,7 +8,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -98,17 +98,18 @@ class Store(ABC):
         self._check_open()
         try:
             connection = self._reader()
-            connection.execute("BEGIN")
         except sqlite3.Error as error:
             raise StoreError(f"the store cannot be read: {error}") from error
         try:
+            connection.execute("BEGIN")
             yield Reading(connection, cameras)
         except sqlite3.OperationalError as error:
             raise StoreError(f"the store cannot be read: {error}") from error
         except sqlite3.DatabaseError as error:
             raise DamageError(f"expected a store that is whole, got: {error}; restore a backup") from error
         finally:
-            connection.execute("ROLLBACK")
+            if connection.in_transaction:  # a disk that fails may have ended it
+                connection.execute("ROLLBACK")
             self._idle.put(connection)
 
     def submit(
@@ -177,8 +178,9 @@ class Store(ABC):
             self._waiting.put(None)
         self._writer.join()
         self._refuse_waiting()
-        while not self._idle.empty():
-            self._idle.get().close()
+        with suppress(queue.Empty):
+            while True:
+                self._idle.get_nowait().close()
         self._connection.close()
 
     @abstractmethod
@@ -207,13 +209,11 @@ class Store(ABC):
 
     def _refuse_waiting(self) -> None:
         """Tell those whom no writer will answer any more."""
-        while True:
-            try:
+        with suppress(queue.Empty):
+            while True:
                 item = self._waiting.get_nowait()
-            except queue.Empty:
-                return
-            if item is not None:
-                item.future.set_exception(_closed())
+                if item is not None:
+                    item.future.set_exception(_closed())
 
     def _check_open(self) -> None:
         if not self._writer.is_alive():

@@ -1,5 +1,6 @@
 """Those who carry: one thread to a webhook, its changes in order, each signed, tried again, or given up."""
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -19,7 +20,7 @@ from service.gallery.sqlite import webhooks as table
 from service.gallery.sqlite.arrivals import arrivals_after
 from service.gallery.sqlite.webhooks import Webhook
 from service.problems import WebhookError
-from service.webhooks.address import resolve
+from service.webhooks.address import Target, resolve
 
 _LOG = logging.getLogger(__name__)
 RETRY_S = 1.0  # after the store refused
@@ -71,6 +72,8 @@ class Courier:
         with self._feed.listening(self._news.set):
             while not self._stopped.is_set():
                 self._news.clear()
+                if self._stopped.is_set():  # it was stopped between the two lines above
+                    return
                 try:
                     after = self._deliver_after(after)
                 except NotFoundError:  # the webhook was removed meanwhile
@@ -135,21 +138,24 @@ class Courier:
                 SIGNATURE: sign(self._webhook.secret, timestamp, body),
                 DELIVERY: f"{webhook_id}-{change}",
             }
-            with (
-                httpx.Client(trust_env=False, follow_redirects=False, timeout=TIMEOUT_S) as client,
-                client.stream(
-                    "POST",
-                    target.url,
-                    content=body,
-                    headers=headers,
-                    extensions={"sni_hostname": target.server_name},
-                ) as answer,
-            ):
-                return "" if answer.is_success else f"answered {answer.status_code}"
+            answer = asyncio.run(_answer(target, body, headers))
         except WebhookError as error:
             return str(error)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, OSError) as error:  # a TimeoutError, too, and a machine without a file handle left
             return f"could not be reached: {type(error).__name__}"
+        return "" if answer.is_success else f"answered {answer.status_code}"
+
+
+async def _answer(target: Target, body: bytes, headers: dict[str, str]) -> httpx.Response:
+    """The head of a POST's answer, which has `TIMEOUT_S` however slowly it comes; raises httpx.HTTPError, OSError."""
+    async with (
+        asyncio.timeout(TIMEOUT_S),
+        httpx.AsyncClient(trust_env=False, follow_redirects=False, timeout=TIMEOUT_S) as client,
+        client.stream(
+            "POST", target.url, content=body, headers=headers, extensions={"sni_hostname": target.server_name}
+        ) as answer,
+    ):
+        return answer
 
 
 class Couriers:
@@ -161,6 +167,7 @@ class Couriers:
         self._private = private
         self._changing = threading.Lock()
         self._couriers: dict[str, Courier] = {}
+        self._closed = False
         self._ended: list[Courier] = []  # may still finish a call, which writes: to be joined before the store closes
         with gallery.store.reading() as reading:
             kept = table.list_webhooks(reading, 0, MOST_WEBHOOKS).records
@@ -169,8 +176,10 @@ class Couriers:
                 self.begin(webhook)
 
     def begin(self, webhook: Webhook) -> None:
-        """Deliver to it from now on."""
+        """Deliver to it from now on; after the end, at the next start."""
         with self._changing:
+            if self._closed:
+                return
             self._couriers[webhook.webhook_id] = Courier(self._gallery, self._feed, webhook, private=self._private)
 
     def end(self, webhook_id: str) -> None:
@@ -184,6 +193,7 @@ class Couriers:
     def close(self) -> None:
         """Stop all of them; what was not delivered is at the next start."""
         with self._changing:
+            self._closed = True
             couriers = [*self._couriers.values(), *self._ended]
         for courier in couriers:
             courier.stop()

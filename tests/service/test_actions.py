@@ -1,6 +1,7 @@
 """Actions: a clip in, what happens in it out; its news on the event stream; hostile clips change nothing."""
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,10 @@ import pytest
 from reid.clips import Sampling
 from reid.clips.sampling import Policy
 from reid.predictors import ActionRecognizer
+from reid.threads import available_processors
+from service.settings import Settings
 from tests.clips.corpus import clip, fuzzed
+from tests.service.conftest import DEADLINE_S, serving, write_doings
 from tests.service.test_events import NORTH, listening
 
 
@@ -124,3 +128,17 @@ def test_hostile_clips_leave_the_service_as_it_was(service, doings):
     assert resident[-1] - resident[0] < 64, resident
     assert service.core.actions.admission.images == 0
     assert recognise(service, clip())["labels"] == expected
+
+
+def test_a_clip_whose_turn_to_be_decoded_does_not_come_in_time_is_answered_so(tmp_path, embedder):
+    with serving(Settings(home=tmp_path / "home", deadline_s=1), embedder) as service:
+        write_doings(service.core.settings.home / "models" / "doings")
+        actions = service.core.actions
+        actions.load("doings")
+        free = threading.Event()
+        for _ in range(available_processors()):
+            actions._clip_decoders._threads.submit(free.wait, DEADLINE_S)
+        try:
+            assert recognise(service, clip(), 504, bundle="doings")["code"] == "deadline"
+        finally:
+            free.set()

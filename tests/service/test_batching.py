@@ -271,3 +271,14 @@ def test_a_body_that_does_not_come_is_given_up_at_the_deadline_that_began_with_t
         assert answer.startswith(b"HTTP/1.1 408 ")
         assert b'"code": "body_timeout"' in answer
         wait_until(lambda: service.core.model.queue.admission.images == 0)
+
+
+def test_a_start_that_is_given_up_leaves_no_thread_behind(embedder):
+    def broken(_):
+        raise RuntimeError("no memory")
+
+    threads = set(threading.enumerate())
+    queue = ModelQueue(embedder.bundle.preprocess, [broken], Decoders(), Metrics(), DEADLINE_S)
+    with pytest.raises(RuntimeError, match="no memory"):
+        queue.warm_up()
+    assert set(threading.enumerate()) == threads

@@ -6,6 +6,11 @@ import numpy as np
 import pytest
 
 from reid.predictors import ImageClassifier
+from service.classifiers import Classifiers
+from service.decoding import Decoders
+from service.metrics import Metrics
+from service.problems import DeadlineError
+from service.settings import Settings
 from tests.service.conftest import crop
 
 LABELS = ("open", "sunglasses")
@@ -74,3 +79,10 @@ def test_a_bundle_that_cannot_be_used_is_left_out_and_logged(service, glasses, c
         assert "glasses" not in {one["name"] for one in service.get("/v1/classifiers")["classifiers"]}
     assert "got 'oracle'" in caplog.text
     classify(service, 404, images=[encoded(1)])
+
+
+def test_after_the_end_none_is_loaded(tmp_path):
+    classifiers = Classifiers(Settings(home=tmp_path), Decoders(), Metrics())
+    classifiers.close()
+    with pytest.raises(DeadlineError, match="one that ends"):
+        classifiers.load("sunglasses")

@@ -95,6 +95,13 @@ def test_a_job_that_fails_says_why_unless_that_is_our_own_affair(gallery, runner
     assert "secret" not in failed.reason
 
 
+def test_jobs_go_on_while_archives_cannot_be_looked_for(gallery, runner, tmp_path):
+    (tmp_path / "archives").rmdir()
+    work_of(runner).go.set()
+    for _ in range(2):
+        assert ended(gallery, runner.start(EVERYONE, "work", {}).value.job_id).state == "done"
+
+
 def test_a_job_is_cancelled_between_steps_and_forgotten_after_its_end(gallery, runner):
     viewer = table.Viewer(frozenset(["read"]), None)
     first, second = (runner.start(EVERYONE, "work", {}).value.job_id for _ in range(2))

@@ -1,8 +1,13 @@
 """Webhooks: signed, in order, tried again, given up in the open; never to an inner address by mistake."""
 
+import asyncio
 import ipaddress
 import json
+import socket
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
@@ -13,7 +18,7 @@ from service.webhooks import courier
 from service.webhooks.address import check_url, is_public, resolve
 from service.webhooks.courier import sign
 from tests.clips.corpus import clip
-from tests.service.conftest import serving, write_doings
+from tests.service.conftest import DEADLINE_S, serving, write_doings
 from tests.service.gallery.conftest import wait_until
 from tests.service.test_actions import recognise
 
@@ -205,3 +210,50 @@ def test_an_inner_address_is_refused_when_it_is_added(service):
         answer = service.client.post("/v1/webhooks", json={"url": url})
         assert (answer.status_code, answer.json()["code"]) == (422, "webhook")
     assert service.get("/v1/webhooks")["webhooks"] == []
+
+
+def test_an_answer_that_never_comes_to_its_end_is_not_waited_for(monkeypatch):
+    """Each of its pieces comes in time."""
+    monkeypatch.setattr(courier, "TIMEOUT_S", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
+
+        def hesitate() -> None:
+            connection, _ = server.accept()
+            ended = time.monotonic() + DEADLINE_S
+            with connection, suppress(ConnectionError):
+                while time.monotonic() < ended:
+                    connection.sendall(b"HTTP/1.1 102 Processing\r\n\r\n")
+                    time.sleep(0.05)
+
+        pool.submit(hesitate)
+        target = resolve(f"http://127.0.0.1:{server.getsockname()[1]}/", private=True)
+        with pytest.raises(TimeoutError):
+            asyncio.run(courier._answer(target, b"{}", {}))
+
+
+def test_a_courier_that_is_stopped_while_it_looks_for_news_ends(calling, receiver):
+    add(calling, receiver.url)
+    (thread,) = threads("webhook")
+    (one,) = calling.core.couriers._couriers.values()
+
+    class Stopping(threading.Event):
+        def clear(self) -> None:
+            one.stop()
+            super().clear()
+
+    news, one._news = one._news, Stopping()
+    news.set()
+    thread.join(DEADLINE_S)
+    alive = thread.is_alive()
+    one._news.set()
+    assert not alive
+
+
+def test_a_webhook_that_comes_after_the_end_begins_at_the_next_start(calling, receiver):
+    add(calling, receiver.url)
+    (webhook,) = (one._webhook for one in calling.core.couriers._couriers.values())
+    calling.core.couriers.close()
+    calling.core.couriers.begin(webhook)
+    left = threads("webhook")
+    calling.core.couriers.close()
+    assert left == []

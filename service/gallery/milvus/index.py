@@ -132,15 +132,16 @@ class MilvusIndex:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop following; what Milvus has stays until the gallery is served again."""
-        if self._thread is None:
-            return
+        """Stop following, or never begin; what Milvus has stays until the gallery is served again."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
+        if self._thread is None:
+            return
         self._thread.join()
         if self._collections is not None:
             self._collections.close()
+            self._collections = None
 
     @property
     def is_followed(self) -> bool:

@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+import queue
 import sqlite3
 import time
 from collections import deque
@@ -35,7 +36,7 @@ _LOSSES = 3  # after so many a transaction that others were faster than is given
 _LONGEST_TURN_S = 10.0
 _GONE_S = 60.0  # an erasure that nobody finished for so long is anybody's
 _CLEANUP_SHARE = 4  # times what cleaning up took, until it is done again
-_READERS = 48  # more than there are threads that read
+_READERS = 48  # at the same time; each reads for milliseconds, and who finds none free waits for one
 
 
 class RedisStore(Store):
@@ -129,7 +130,10 @@ class RedisStore(Store):
         self._opened.close()
 
     def _reader(self) -> sqlite3.Connection:
-        return self._idle.get()
+        try:
+            return self._idle.get(timeout=_WRITER_S)
+        except queue.Empty as error:
+            raise StoreError(f"expected to read within {_WRITER_S:.0f} s, got no turn among all who read") from error
 
     def _check_contact(self) -> None:
         if self._lost:

@@ -152,3 +152,16 @@ def test_a_search_does_not_wait_for_a_scrub_and_its_line_is_written_after_it(gal
     gallery.add_person(EVERYONE, "bob", None, (), {})
     with gallery.reading(EVERYONE) as reading:
         assert [line.action for line in reading.audit(None, 10).records] == ["add person", "search", "enrol"]
+
+
+def test_who_erases_while_the_next_try_is_far_off_does_not_wait_for_it(gallery, monkeypatch):
+    """After failures they are a minute apart."""
+    monkeypatch.setattr("service.gallery.erasures.PATIENCE_S", 0.05)
+    gallery.enrol(EVERYONE, [crop("a")], fields("ada"))
+    gallery.enrol(EVERYONE, [crop("b")], fields("bob"))
+    obstacle = block(gallery, "a")
+    gallery._store._erasures._retry_s = 3600
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(gallery.erase_person, EVERYONE, "ada").result(DEADLINE_S).pending == ("crops",)
+        obstacle.rmdir()
+        assert pool.submit(gallery.erase_person, EVERYONE, "bob").result(DEADLINE_S).pending == ()

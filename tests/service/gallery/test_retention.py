@@ -93,6 +93,19 @@ def test_the_runner_applies_rules_that_are_set_while_it_runs(gallery):
     runner.close()
 
 
+def test_the_runner_outlives_archives_that_cannot_be_looked_for(gallery, tmp_path, caplog):
+    (tmp_path / "archives").rmdir()
+    gallery.enrol(EVERYONE, [crop("a")], seen(0))
+    gallery.set_retention(EVERYONE, [RetentionRule(60)])
+    runner = RetentionRunner(gallery, every_s=0.01)
+    try:
+        wait_until(lambda: "will be tried again: archives could not be looked for" in caplog.text)
+        (tmp_path / "archives").mkdir()
+        wait_until(lambda: gallery.sightings_indexed == 0)
+    finally:
+        runner.close()
+
+
 def test_jobs_that_ended_long_ago_are_forgotten_without_another_being_asked_for(gallery):
     """A report holds pictures of people."""
 
