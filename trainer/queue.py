@@ -2,13 +2,16 @@
 
 Optuna hands a waiting trial to one worker only, but its Journal has no heartbeat: a killed worker's cell would stay
 `RUNNING` for ever. So a worker holds a lease on its cell and renews it; a cell whose lease ran out is queued again.
+Two who find the same cell lost may both queue it: of one cell's trials that have not failed, the first alone counts.
 """
 
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import optuna
 from optuna.storages import BaseStorage, RDBStorage
@@ -19,6 +22,7 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 _CELL, _LEASE = "cell", "lease_until"
 LEASE_S = 60.0
+_REDIS_SILENT_S = 30  # of no answer, and it is given up: less than a lease
 
 
 class CellQueue:
@@ -33,7 +37,7 @@ class CellQueue:
         known = {trial.user_attrs.get(_CELL) for trial in self._study.get_trials(deepcopy=False)}
         for cell in range(cells):
             if cell not in known:
-                self._study.enqueue_trial({}, user_attrs={_CELL: cell})
+                self._enqueue(cell)
 
     def has_begun(self) -> bool:
         """Whether cells were ever queued."""
@@ -49,10 +53,10 @@ class CellQueue:
             trial = self._next()
             if trial is not None:
                 yield from self._lease(trial)
-            elif self._count(TrialState.RUNNING, TrialState.WAITING):
-                time.sleep(min(1.0, self.lease_s / 4))
-            else:
+            elif self._is_done():
                 return
+            else:
+                time.sleep(min(1.0, self.lease_s / 4))
 
     def done(self) -> set[int]:
         """Cells that are done."""
@@ -70,36 +74,65 @@ class CellQueue:
         self._study.tell(trial.number, 0.0, skip_if_finished=True)
 
     def _next(self) -> Trial | None:
-        if not self._count(TrialState.WAITING):
+        if not self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
             return None
         trial = self._study.ask()
-        if _CELL in trial.user_attrs:
-            trial.set_user_attr(_LEASE, time.time() + self.lease_s)
-            return trial
-        self._study.tell(trial, state=TrialState.FAIL)  # another worker took the last cell: Optuna made up a trial
-        return None
+        if _CELL not in trial.user_attrs or self._is_double(trial):
+            self._fail(trial.number)  # without a cell: another worker took the last that waited, Optuna made one up
+            return None
+        trial.set_user_attr(_LEASE, time.time() + self.lease_s)
+        return trial
+
+    def _is_double(self, trial: Trial) -> bool:
+        """Whether an earlier trial of its cell waits, runs or is done."""
+        trials = self._trials_by_cell()[trial.user_attrs[_CELL]]
+        return any(other.number < trial.number and other.state != TrialState.FAIL for other in trials)
+
+    def _is_done(self) -> bool:
+        """Whether every cell is; a trial that was made up may run for ever, and nobody waits for it."""
+        return self._trials_by_cell().keys() == self.done()
+
+    def _trials_by_cell(self) -> dict[int, list[FrozenTrial]]:
+        trials: dict[int, list[FrozenTrial]] = {}
+        for trial in self._study.get_trials(deepcopy=False):
+            if _CELL in trial.user_attrs:
+                trials.setdefault(trial.user_attrs[_CELL], []).append(trial)
+        return trials
 
     def _reclaim(self) -> None:
-        """Queue again what a worker has held beyond its lease."""
-        for trial in self._study.get_trials(states=(TrialState.RUNNING,)):
-            if _CELL in trial.user_attrs and self._expired(trial):
-                self._requeue(trial.number, trial.user_attrs[_CELL])
+        """Queue again what a worker has held beyond its lease, or gave up and did not live to queue again."""
+        for cell, trials in self._trials_by_cell().items():
+            for trial in trials:
+                if trial.state == TrialState.RUNNING and self._expired(trial):
+                    self._requeue(trial.number, cell)
+            if all(trial.state == TrialState.FAIL and self._is_over(trial.datetime_complete) for trial in trials):
+                self._enqueue(cell)
 
     def _expired(self, trial: FrozenTrial) -> bool:
         """A worker that died between taking a cell and leasing it left no lease: count from when it took it."""
-        assert trial.datetime_start is not None
-        until: float = trial.user_attrs.get(_LEASE, trial.datetime_start.timestamp() + self.lease_s)
-        return until < time.time()
+        if _LEASE in trial.user_attrs:
+            return bool(trial.user_attrs[_LEASE] < time.time())
+        return self._is_over(trial.datetime_start)
+
+    def _is_over(self, since: datetime | None) -> bool:
+        """Whether a lease from then on has run out."""
+        assert since is not None
+        return since.timestamp() + self.lease_s < time.time()
 
     def _requeue(self, number: int, cell: int) -> None:
+        if self._fail(number):
+            self._enqueue(cell)
+
+    def _fail(self, number: int) -> bool:
+        """Fail a trial, and say whether it was us: it may be done after all, or another worker was first."""
         try:
             self._study.tell(number, state=TrialState.FAIL)
         except (ValueError, optuna.exceptions.UpdateFinishedTrialError):
-            return  # done after all, or another worker was first to queue it again
-        self._study.enqueue_trial({}, user_attrs={_CELL: cell})
+            return False
+        return True
 
-    def _count(self, *states: TrialState) -> int:
-        return len(self._study.get_trials(deepcopy=False, states=states))
+    def _enqueue(self, cell: int) -> None:
+        self._study.enqueue_trial({}, user_attrs={_CELL: cell})
 
     @contextmanager
     def _renewed(self, trial: Trial) -> Iterator[None]:
@@ -121,8 +154,22 @@ class CellQueue:
 
 def _storage(address: str) -> BaseStorage:
     if address.startswith("redis://"):
-        return JournalStorage(JournalRedisBackend(address))
+        return JournalStorage(JournalRedisBackend(_given_up(address)))
     if "://" in address:
         return RDBStorage(address)
     Path(address).parent.mkdir(parents=True, exist_ok=True)
     return JournalStorage(JournalFileBackend(address))
+
+
+def _given_up(address: str) -> str:
+    """A Redis that no longer answers is given up after a while, or after the one that its address names.
+
+    >>> _given_up("redis://studies:6379/0")
+    'redis://studies:6379/0?socket_timeout=30'
+    >>> _given_up("redis://studies?socket_timeout=5")
+    'redis://studies?socket_timeout=5'
+    """
+    query = urlsplit(address).query
+    if "socket_timeout" in parse_qs(query):
+        return address
+    return f"{address}{'&' if query else '?'}socket_timeout={_REDIS_SILENT_S}"

@@ -19,6 +19,7 @@ from service.remote import EXIT_REFUSED, Key, Url
 _LOG = logging.getLogger("service.homeassistant")
 _AT_MOST_EACH_S = 1.0  # a busy entrance is news many times a second
 _RECONNECT_S = 5.0
+_SILENT_S = 60.0  # the service says every 15 s that it is still here: one whose machine lost its power says nothing
 
 
 def home_assistant(
@@ -62,7 +63,7 @@ async def _follow(broker: Broker, topics: Topics, every_s: float, url: str, key:
 
 async def _hear(url: str, key: str | None, wake: asyncio.Event) -> None:
     """Wake whenever somebody is seen."""
-    async with httpx.AsyncClient(base_url=url, headers=with_key(key), timeout=None) as http:  # noqa: S113 - it waits for news
+    async with httpx.AsyncClient(base_url=url, headers=with_key(key), timeout=_SILENT_S) as http:
         while True:
             try:
                 async with http.stream("GET", "/v1/events") as answer:
@@ -72,7 +73,7 @@ async def _hear(url: str, key: str | None, wake: asyncio.Event) -> None:
                         if line.startswith("data:"):
                             wake.set()
             except httpx.HTTPError as error:
-                _LOG.warning("the service's events are away: %s", error)
+                _LOG.warning("the service's events are away: %s", str(error) or type(error).__name__)
             await asyncio.sleep(_RECONNECT_S)
 
 

@@ -6,7 +6,6 @@ import signal
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
-from itertools import takewhile
 from pathlib import Path
 from threading import Event
 from typing import Annotated
@@ -64,8 +63,7 @@ def ingest(
         enrolled = 0
         for one in sources:
             bar = progress.add_task(one.name, total=one.duration_s)
-            frames = takewhile(lambda _: not enough.is_set(), one.frames(fps))
-            for tracklet in tracklets_of(_watched(frames, progress, bar), found, crops):
+            for tracklet in tracklets_of(_watched(one.frames(fps, enough), progress, bar), found, crops):
                 name = f"{one.name}-{tracklet.number}"
                 for crop in tracklet.crops:
                     _enrol(service, encode_crop(crop.image), camera, name, one.began + timedelta(seconds=crop.time_s))

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
 
 import av
 from av.container import InputContainer
@@ -20,6 +21,8 @@ _REMOTE = ("rtsp://", "rtsps://", "http://", "https://")
 _HEAD_BYTES = 2**20
 _OPEN_S, _READ_S = 10.0, 30.0
 _LATE_S = 2.0
+_ROUNDED_S = 1e-6
+_WAITED_S = 0.01  # a packet that is there already is read in a fraction of a millisecond
 
 
 @dataclass(frozen=True)
@@ -43,32 +46,41 @@ class Source:
     live: bool
     duration_s: float | None
 
-    def frames(self, fps: float) -> Iterator[Frame]:
+    def frames(self, fps: float, enough: Event | None = None) -> Iterator[Frame]:
         """At most `fps` frames a second, a live stream's as they come, those that would come too late left out.
 
-        Raises :class:`SourceError` when a video breaks off; with a live stream, that is its end.
+        `time_s` does not fall, and a live stream's is never to come. It ends early once `enough` is set. Raises
+        :class:`SourceError` when a video breaks off; with a live stream, that is its end.
         """
         try:
-            yield from self._frames(fps)
+            yield from self._frames(fps, enough or Event())
         except SourceError as error:
             if not self.live:
                 raise
             _LOG.warning("%s", error)
 
-    def _frames(self, fps: float) -> Iterator[Frame]:
+    def _frames(self, fps: float, enough: Event) -> Iterator[Frame]:
+        """A live stream's timestamps are counted from a new origin wherever they left the clock without our doing.
+
+        Cameras' clocks are slow or fast, servers stamp the 5 frames a second that they send as 25, a stall leaves no
+        gap. A frame that had to be waited for is of now; where frames have piled up, none has to be waited for.
+        """
         joined_s = time.monotonic()
         with _opened(self.address) as container:
             origin, due_s = None, 0.0
-            for frame in _decoded(container, self.address):
+            for frame, waited in _decoded(container, self.address, enough):
+                now_s = time.monotonic() - joined_s if self.live else 0.0
                 at_s = float(frame.time) if frame.time is not None else due_s
-                if origin is None:
-                    origin = at_s - (time.monotonic() - joined_s if self.live else 0.0)
+                if origin is None or (self.live and waited and not 0 <= at_s - origin - now_s <= _LATE_S):
+                    origin, due_s = at_s - now_s, min(due_s, now_s + 1 / fps)
                 since_s = at_s - origin
-                late = self.live and time.monotonic() - joined_s - since_s > _LATE_S
-                if since_s + 1e-6 < due_s or late:
+                late = self.live and now_s - since_s > _LATE_S
+                over_s = since_s + _ROUNDED_S - due_s
+                if over_s < 0 or late:
                     continue
-                due_s += (1 + (since_s - due_s) // (1 / fps)) / fps
-                yield Frame(frame.to_image(), since_s)  # type: ignore[no-untyped-call] # PyAV types half of itself
+                due_s += (1 + over_s // (1 / fps)) / fps
+                time_s = min(since_s, now_s) if self.live else since_s
+                yield Frame(frame.to_image(), time_s)  # type: ignore[no-untyped-call] # PyAV types half of itself
 
 
 @dataclass(frozen=True)
@@ -148,9 +160,17 @@ def _opened(address: str) -> InputContainer:
     return container
 
 
-def _decoded(container: InputContainer, address: str) -> Iterator[av.VideoFrame]:
+def _decoded(container: InputContainer, address: str, enough: Event) -> Iterator[tuple[av.VideoFrame, bool]]:
+    """Each frame, and whether it had to be waited for, until it is enough."""
     try:
-        yield from container.decode(video=0)
+        asked_s = time.monotonic()
+        for packet in container.demux(video=0):
+            waited = time.monotonic() - asked_s > _WAITED_S
+            if enough.is_set():
+                return
+            for frame in packet.decode():
+                yield frame, waited
+            asked_s = time.monotonic()
     except (av.error.FFmpegError, OSError) as error:
         raise SourceError(f"{_shown(address)}: broke off: {error.strerror or error}") from error
 

@@ -1,13 +1,17 @@
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import redis
 
+from tests.redis_server import running_redis
 from trainer.queue import CellQueue
 
 LEASE_S = 1.0
@@ -24,9 +28,43 @@ WORKER = textwrap.dedent("""
         time.sleep(seconds)
 """)
 
+DIES_WITH_A_MADE_UP_TRIAL = """
+    queue._study.ask()
+    die()
+"""
+
+DIES_BEFORE_IT_QUEUES_ITS_CELL_AGAIN = """
+    queue._study.enqueue_trial = die
+    cells = queue.take()
+    next(cells)
+    cells.throw(KeyboardInterrupt)
+"""
+
+
+def killed(journal: Path, doing: str) -> None:
+    """A worker that is killed in the midst of something."""
+    begins = f"""
+        import os, signal
+        from trainer.queue import CellQueue
+        def die(*_, **__): os.kill(os.getpid(), signal.SIGKILL)
+        queue = CellQueue("study", {str(journal)!r}, lease_s={LEASE_S})
+    """
+    dying = [sys.executable, "-c", textwrap.dedent(begins) + textwrap.dedent(doing)]
+    assert subprocess.run(dying, timeout=120, check=False).returncode == -signal.SIGKILL
+
 
 def worker(journal: Path, log: Path, seconds: float) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", WORKER, str(journal), str(log), str(seconds), str(LEASE_S)])
+
+
+def finish(journal: Path, log: Path) -> None:
+    """Have a worker do what is left."""
+    process = worker(journal, log, 0)
+    try:
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.wait()
 
 
 def taken(log: Path) -> list[int]:
@@ -86,3 +124,48 @@ def test_a_cell_whose_work_failed_is_queued_again(tmp_path: Path) -> None:
         cells.throw(KeyboardInterrupt)
     assert queue.done() == set()
     assert list(queue.take()) == [0]
+
+
+def test_nobody_waits_for_a_trial_that_was_made_up_for_a_worker_since_killed(tmp_path: Path) -> None:
+    journal, log = tmp_path / "journal.log", tmp_path / "log"
+    killed(journal, DIES_WITH_A_MADE_UP_TRIAL)
+    CellQueue("study", str(journal)).add(1)
+    finish(journal, log)
+    assert taken(log) == [0]
+
+
+def test_a_cell_whose_worker_was_killed_before_it_queued_it_again_is_not_lost(tmp_path: Path) -> None:
+    journal, log = tmp_path / "journal.log", tmp_path / "log"
+    CellQueue("study", str(journal)).add(2)
+    killed(journal, DIES_BEFORE_IT_QUEUES_ITS_CELL_AGAIN)
+    finish(journal, log)
+    assert taken(log) == [1, 0]
+
+
+def test_a_cell_that_was_queued_twice_is_done_once(tmp_path: Path) -> None:
+    queue = CellQueue("study", str(tmp_path / "journal.log"))
+    queue.add(2)
+    queue._study.enqueue_trial({}, user_attrs={"cell": 1})  # as two do who find it lost at the same time
+    cells = queue.take()
+    assert [next(cells), next(cells)] == [0, 1]
+    assert CellQueue("study", str(tmp_path / "journal.log"))._next() is None  # while it is being done
+    assert list(cells) == []
+    assert queue.done() == {0, 1}
+
+
+@pytest.mark.filterwarnings("ignore:JournalRedisBackend is experimental")
+def test_a_queue_in_redis_has_a_timeout(tmp_path: Path) -> None:
+    with running_redis(tmp_path / "redis") as server:
+        queue = CellQueue("study", f"redis://127.0.0.1:{server.port}")
+        queue.add(2)
+        assert list(queue.take()) == [0, 1]
+        with queue._study._storage._backend._redis as client:
+            assert client.get_connection_kwargs()["socket_timeout"] == 30
+
+
+@pytest.mark.filterwarnings("ignore:JournalRedisBackend is experimental")
+def test_a_redis_that_no_longer_answers_is_given_up() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor(1) as opener:
+        address = f"redis://127.0.0.1:{silent.getsockname()[1]}?socket_timeout=0.1"
+        with pytest.raises(redis.TimeoutError):
+            opener.submit(CellQueue, "study", address).result(30)

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 import aiomqtt
 
 from service.child import free_port
+from service.homeassistant.command import _hear
 from tests.service.gallery.conftest import DEADLINE_S, wait_until
 from tests.service.mosquitto import running_mosquitto
 
@@ -92,6 +94,35 @@ def test_a_broker_that_forgot_everything_is_told_again(service, tmp_path: Path) 
         for _ in range(2):
             with running_mosquitto(tmp_path, port):
                 wait_until(lambda: retained(port).keys() == {CONFIG, AVAILABILITY})
+
+
+def test_events_that_fall_silent_are_joined_again(monkeypatch, caplog) -> None:
+    monkeypatch.setattr("service.homeassistant.command._SILENT_S", 0.1)
+    monkeypatch.setattr("service.homeassistant.command._RECONNECT_S", 0.0)
+
+    async def twice() -> None:
+        joined = asyncio.Semaphore(0)
+
+        async def fall_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\nretry: 2000\n\n")
+            joined.release()
+            try:
+                await reader.read()  # until the other end gives it up
+            finally:
+                writer.close()
+
+        async with await asyncio.start_server(fall_silent, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            hearing = asyncio.create_task(_hear(f"http://127.0.0.1:{port}", None, asyncio.Event()))
+            try:
+                for _ in range(2):
+                    await asyncio.wait_for(joined.acquire(), DEADLINE_S)
+            finally:
+                hearing.cancel()
+                await asyncio.wait([hearing])
+
+    asyncio.run(twice())
+    assert re.search(r"events are away: \w+Timeout", caplog.text)
 
 
 def test_a_broker_that_is_none_is_said_at_once(service) -> None:
