@@ -42,7 +42,7 @@ test: install packages
 
 # Five hundred random cases over one service on Redis, over two, and in Milvus Lite over either store; fifty over a cluster: hours.
 test-scale: install packages
-	SCALE_EXAMPLES=500 $(BIN)/python -m pytest tests/service/gallery/redis tests/service/gallery/milvus
+	SCALE_EXAMPLES=500 $(BIN)/python -m pytest -o faulthandler_timeout=0 tests/service/gallery/redis tests/service/gallery/milvus
 
 # Minutes on a machine with a GPU (make install FAISS=gpu); elsewhere each test is skipped and says why.
 test-gpu: install

@@ -1,7 +1,7 @@
 """Actions: a clip in, what happens in it out; the frames of all clips and streams wait in one queue of their bundle."""
 
-import asyncio
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -58,11 +58,14 @@ class ActionModel:
         own = self.bundle.preprocess
         sampling = Sampling(Policy.DENSE, own.num_frames, own.rate_hz) if dense else None
         try:
-            async with asyncio.timeout(ticket.left_s):
-                decoded = await self.clip_decoders.run(lambda data: self.recognizer.decode(data, sampling), clip)
+            decode = partial(self.recognizer.decode, sampling=sampling)
+            decoded = await self.clip_decoders.run(decode, clip, ticket.left_s)
         except TimeoutError as error:
             self.metrics.shed.inc()
-            raise DeadlineError("expected a clip that decodes in time, got one that took longer") from error
+            raise DeadlineError("expected a turn to decode the clip in time, got none") from error
+        if ticket.left_s <= 0:
+            self.metrics.shed.inc()
+            raise DeadlineError("expected a clip that decodes in time, got one that took longer")
         ticket.begin(len(decoded.frames))
         vectors = await self.queue.rows(self.clip_decoders.run(pixels_of, decoded), ticket)
         return Recognised(decoded, self.recognizer.spans_of(decoded, torch.from_numpy(vectors)))

@@ -138,10 +138,10 @@ class ModelQueue:
 
     def _begin(self) -> None:
         """With the first images: a start that is given up before them leaves no thread behind."""
-        if not self._threads:
-            self._threads = [threading.Thread(target=self._run, args=[run], name="model") for run in self._runs]
-            for thread in self._threads:
-                thread.start()
+        for run in self._runs[len(self._threads) :]:
+            thread = threading.Thread(target=self._run, args=[run], name="model")
+            thread.start()
+            self._threads.append(thread)
 
     def _run(self, run: Run) -> None:
         while batch := self._next_batch():

@@ -16,10 +16,16 @@ class Decoders:
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(available_processors(), thread_name_prefix="decode")
+        self._free = asyncio.Semaphore(available_processors())
 
-    async def run(self, work: Callable[[A], T], images: A) -> T:
-        """`work(images)`, on one of the threads."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work, images)
+    async def run(self, work: Callable[[A], T], images: A, turn_s: float | None = None) -> T:
+        """`work(images)`, on one of the threads; raises TimeoutError where none is free within `turn_s`."""
+        async with asyncio.timeout(turn_s):
+            await self._free.acquire()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work, images)
+        finally:
+            self._free.release()
 
     def close(self) -> None:
         """Finish what runs."""

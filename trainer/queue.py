@@ -5,6 +5,7 @@ Optuna hands a waiting trial to one worker only, but its Journal has no heartbea
 Two who find the same cell lost may both queue it: of one cell's trials that have not failed, the first alone counts.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -17,7 +18,9 @@ import optuna
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalRedisBackend, JournalStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
+from redis.exceptions import RedisError
 
+_LOG = logging.getLogger(__name__)
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 _CELL, _LEASE = "cell", "lease_until"
@@ -141,7 +144,10 @@ class CellQueue:
 
         def renew() -> None:
             while not over.wait(self.lease_s / 4):
-                trial.set_user_attr(_LEASE, time.time() + self.lease_s)
+                try:
+                    trial.set_user_attr(_LEASE, time.time() + self.lease_s)
+                except (RedisError, optuna.exceptions.StorageInternalError, OSError) as error:
+                    _LOG.warning("a lease could not be renewed, which will be tried again: %s", error)
 
         thread = threading.Thread(target=renew, daemon=True)
         thread.start()

@@ -31,10 +31,10 @@ class RetentionRunner:
         while not self._closing.is_set():
             try:
                 self._gallery.store.write(forget_old)
-                self._gallery.sweep_archives()
                 done = self._gallery.apply_retention(Moment.now(), until=self._closing.is_set)
                 if done.value:
                     _LOG.info("retention deleted %d sightings", done.value)
+                self._gallery.sweep_archives()
             except StoreError as error:
                 _LOG.error("retention was stopped, and will be tried again: %s", error)
             self._closing.wait(self._every_s)

@@ -108,9 +108,11 @@ class Store(ABC):
         except sqlite3.DatabaseError as error:
             raise DamageError(f"expected a store that is whole, got: {error}; restore a backup") from error
         finally:
-            if connection.in_transaction:  # a disk that fails may have ended it
-                connection.execute("ROLLBACK")
-            self._idle.put(connection)
+            try:
+                if connection.in_transaction:  # a disk that fails may have ended it
+                    connection.execute("ROLLBACK")
+            finally:
+                self._idle.put(connection)
 
     def submit(
         self,
@@ -320,7 +322,7 @@ def _anew(failure: StoreError) -> StoreError:
 
 
 def _closed() -> StoreError:
-    return StoreError("expected a store that is open, got one that was closed before: nothing of it was kept")
+    return StoreError("expected a store that is open, got one that was closed before")
 
 
 def refused(error: Exception) -> StoreError:

@@ -17,7 +17,7 @@ from reid import threads
 from reid.images import encode_crop
 from service import client
 from service.client import Client
-from service.ingest.frames import Frame, Stream, sources_of
+from service.ingest.frames import Frame, Source, Stream, sources_of
 from service.remote import Key, Url, asking
 
 _DETECTOR = "torchvision:fasterrcnn_mobilenet_v3_large_320_fpn"
@@ -66,7 +66,7 @@ def ingest(
             for tracklet in tracklets_of(_watched(one.frames(fps, enough), progress, bar), found, crops):
                 name = f"{one.name}-{tracklet.number}"
                 for crop in tracklet.crops:
-                    _enrol(service, encode_crop(crop.image), camera, name, one.began + timedelta(seconds=crop.time_s))
+                    _enrol(service, encode_crop(crop.image), camera, name, _taken_at(one, crop.time_s))
                 enrolled += len(tracklet.crops)
                 if sheet and len(shown) < _MOST_SHOWN:
                     shown.append(tracklet)
@@ -95,6 +95,12 @@ def _told_to_end() -> Iterator[Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _taken_at(source: Source, time_s: float) -> datetime:
+    """What a stream sends at once may be stamped with times to come, and nobody is seen then."""
+    at = source.began + timedelta(seconds=time_s)
+    return min(at, datetime.now(UTC)) if source.live else at
 
 
 def _watched(frames: Iterable[Frame], progress: Progress, bar: TaskID) -> Iterator[Frame]:

@@ -20,7 +20,7 @@ VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".ts")
 _REMOTE = ("rtsp://", "rtsps://", "http://", "https://")
 _HEAD_BYTES = 2**20
 _OPEN_S, _READ_S = 10.0, 30.0
-_LATE_S = 2.0
+_LATE_S, _AHEAD_S = 2.0, 10.0  # a segment of HLS comes at once, and is seconds long
 _ROUNDED_S = 1e-6
 _WAITED_S = 0.01  # a packet that is there already is read in a fraction of a millisecond
 
@@ -49,8 +49,8 @@ class Source:
     def frames(self, fps: float, enough: Event | None = None) -> Iterator[Frame]:
         """At most `fps` frames a second, a live stream's as they come, those that would come too late left out.
 
-        `time_s` does not fall, and a live stream's is never to come. It ends early once `enough` is set. Raises
-        :class:`SourceError` when a video breaks off; with a live stream, that is its end.
+        `time_s` does not fall; a live stream's may run ahead of the clock by what came at once. It ends early once
+        `enough` is set. Raises :class:`SourceError` when a video breaks off; with a live stream, that is its end.
         """
         try:
             yield from self._frames(fps, enough or Event())
@@ -63,24 +63,25 @@ class Source:
         """A live stream's timestamps are counted from a new origin wherever they left the clock without our doing.
 
         Cameras' clocks are slow or fast, servers stamp the 5 frames a second that they send as 25, a stall leaves no
-        gap. A frame that had to be waited for is of now; where frames have piled up, none has to be waited for.
+        gap. A frame that had to be waited for is of now, or of the end of what came at once before it; where frames
+        have piled up, none has to be waited for.
         """
         joined_s = time.monotonic()
         with _opened(self.address) as container:
-            origin, due_s = None, 0.0
+            origin, since_s, due_s = None, 0.0, 0.0
             for frame, waited in _decoded(container, self.address, enough):
                 now_s = time.monotonic() - joined_s if self.live else 0.0
                 at_s = float(frame.time) if frame.time is not None else due_s
-                if origin is None or (self.live and waited and not 0 <= at_s - origin - now_s <= _LATE_S):
-                    origin, due_s = at_s - now_s, min(due_s, now_s + 1 / fps)
-                since_s = at_s - origin
+                if origin is None or (self.live and waited and not 0 <= at_s - origin - now_s <= _AHEAD_S):
+                    origin = at_s - max(now_s, since_s)
+                    due_s = min(due_s, at_s - origin + 1 / fps)
+                since_s = max(since_s, min(at_s - origin, now_s + _AHEAD_S)) if self.live else at_s - origin
                 late = self.live and now_s - since_s > _LATE_S
                 over_s = since_s + _ROUNDED_S - due_s
                 if over_s < 0 or late:
                     continue
                 due_s += (1 + over_s // (1 / fps)) / fps
-                time_s = min(since_s, now_s) if self.live else since_s
-                yield Frame(frame.to_image(), time_s)  # type: ignore[no-untyped-call] # PyAV types half of itself
+                yield Frame(frame.to_image(), since_s)  # type: ignore[no-untyped-call] # PyAV types half of itself
 
 
 @dataclass(frozen=True)

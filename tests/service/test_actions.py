@@ -2,12 +2,14 @@
 
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from reid.clips import Sampling
 from reid.clips.sampling import Policy
+from reid.errors import ClipError
 from reid.predictors import ActionRecognizer
 from reid.threads import available_processors
 from service.settings import Settings
@@ -130,15 +132,23 @@ def test_hostile_clips_leave_the_service_as_it_was(service, doings):
     assert recognise(service, clip())["labels"] == expected
 
 
-def test_a_clip_whose_turn_to_be_decoded_does_not_come_in_time_is_answered_so(tmp_path, embedder):
+def test_a_clip_whose_turn_to_be_decoded_does_not_come_in_time_is_answered_so(tmp_path, embedder, monkeypatch):
+    busy, free = threading.Semaphore(0), threading.Event()
+
+    def decode(*_, **__):
+        busy.release()
+        assert free.wait(DEADLINE_S)
+        raise ClipError("expected a clip that decodes, got none")
+
+    monkeypatch.setattr(ActionRecognizer, "decode", decode)
     with serving(Settings(home=tmp_path / "home", deadline_s=1), embedder) as service:
         write_doings(service.core.settings.home / "models" / "doings")
-        actions = service.core.actions
-        actions.load("doings")
-        free = threading.Event()
-        for _ in range(available_processors()):
-            actions._clip_decoders._threads.submit(free.wait, DEADLINE_S)
-        try:
-            assert recognise(service, clip(), 504, bundle="doings")["code"] == "deadline"
-        finally:
-            free.set()
+        service.core.actions.load("doings")
+        with ThreadPoolExecutor(available_processors()) as pool:
+            held = [pool.submit(recognise, service, clip(), 422, bundle="doings") for _ in range(pool._max_workers)]
+            try:
+                assert all(busy.acquire(timeout=DEADLINE_S) for _ in held)
+                assert recognise(service, clip(), 504, bundle="doings")["code"] == "deadline"
+            finally:
+                free.set()
+            assert {answer.result()["code"] for answer in held} == {"clip"}

@@ -281,4 +281,4 @@ def test_a_start_that_is_given_up_leaves_no_thread_behind(embedder):
     queue = ModelQueue(embedder.bundle.preprocess, [broken], Decoders(), Metrics(), DEADLINE_S)
     with pytest.raises(RuntimeError, match="no memory"):
         queue.warm_up()
-    assert set(threading.enumerate()) == threads
+    assert set(threading.enumerate()) <= threads

@@ -242,7 +242,8 @@ def test_a_courier_that_is_stopped_while_it_looks_for_news_ends(calling, receive
             super().clear()
 
     news, one._news = one._news, Stopping()
-    news.set()
+    for event in (news, one._news):  # wherever it was
+        event.set()
     thread.join(DEADLINE_S)
     alive = thread.is_alive()
     one._news.set()

@@ -12,6 +12,7 @@ import pytest
 import redis
 
 from tests.redis_server import running_redis
+from tests.service.gallery.conftest import wait_until
 from trainer.queue import CellQueue
 
 LEASE_S = 1.0
@@ -169,3 +170,25 @@ def test_a_redis_that_no_longer_answers_is_given_up() -> None:
         address = f"redis://127.0.0.1:{silent.getsockname()[1]}?socket_timeout=0.1"
         with pytest.raises(redis.TimeoutError):
             opener.submit(CellQueue, "study", address).result(30)
+
+
+@pytest.mark.filterwarnings("ignore:JournalRedisBackend is experimental")
+def test_a_redis_that_was_silent_for_a_while_ends_no_lease(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with running_redis(tmp_path / "redis") as server:
+        address = f"redis://127.0.0.1:{server.port}"
+        queue = CellQueue("study", f"{address}?socket_timeout=0.1", lease_s=2)
+        queue.add(1)
+        cells = queue.take()
+        next(cells)
+        with redis.Redis(port=server.port) as client:
+            client.client_pause(1500)
+        wait_until(lambda: "could not be renewed" in caplog.text)
+        silent_until_s, other = time.time(), CellQueue("study", address)
+
+        def is_renewed() -> bool:
+            (trial,) = other._study.get_trials()
+            return bool(trial.user_attrs["lease_until"] > silent_until_s + queue.lease_s)
+
+        wait_until(is_renewed)
+        assert list(cells) == []
+        assert queue.done() == {0}

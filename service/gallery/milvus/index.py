@@ -139,9 +139,9 @@ class MilvusIndex:
         if self._thread is None:
             return
         self._thread.join()
-        if self._collections is not None:
-            self._collections.close()
-            self._collections = None
+        collections, self._collections = self._collections, None
+        if collections is not None:
+            collections.close()
 
     @property
     def is_followed(self) -> bool:

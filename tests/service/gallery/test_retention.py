@@ -96,13 +96,13 @@ def test_the_runner_applies_rules_that_are_set_while_it_runs(gallery):
 def test_the_runner_outlives_archives_that_cannot_be_looked_for(gallery, tmp_path, caplog):
     (tmp_path / "archives").rmdir()
     gallery.enrol(EVERYONE, [crop("a")], seen(0))
-    gallery.set_retention(EVERYONE, [RetentionRule(60)])
     runner = RetentionRunner(gallery, every_s=0.01)
     try:
         wait_until(lambda: "will be tried again: archives could not be looked for" in caplog.text)
-        (tmp_path / "archives").mkdir()
+        gallery.set_retention(EVERYONE, [RetentionRule(60)])
         wait_until(lambda: gallery.sightings_indexed == 0)
     finally:
+        (tmp_path / "archives").mkdir()
         runner.close()
 
 

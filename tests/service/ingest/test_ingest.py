@@ -23,6 +23,7 @@ from service import client
 from service.child import COMMAND
 from service.cli import app
 from service.client import Client
+from service.ingest.command import _taken_at
 from service.ingest.frames import Frame, Source, sources_of
 from service.ingest.tracklets import BestCrop, Tracklet
 from tests.clips.corpus import clip, sound
@@ -240,14 +241,18 @@ def test_what_piled_up_while_somebody_was_busy_is_left_out(monkeypatch) -> None:
         assert list(frames) == []
 
 
-def test_no_frame_of_a_stream_is_of_a_time_to_come() -> None:
+def test_frames_that_come_at_once_keep_their_distances() -> None:
+    """A tracker goes by them: somebody who walks through a burst does not jump."""
     with serving(clip(frames=30, rate=10, size=(96, 64), container="mpegts"), with_length=False) as address:
-        source, times = joined(address), []
-        for frame in source.frames(10):
-            times.append(source.began + timedelta(seconds=frame.time_s))
-            assert times[-1] <= datetime.now(UTC)
-    assert len(times) > 1
+        times = [frame.time_s for frame in joined(address).frames(10)]
     assert times == sorted(times)
+    assert times[-1] - times[0] > 1
+
+
+def test_what_is_enrolled_from_a_stream_is_of_no_time_to_come() -> None:
+    began = datetime.now(UTC)
+    assert began <= _taken_at(Source("", "live", began, True, None), 100) <= datetime.now(UTC)
+    assert _taken_at(Source("", "video", began, False, 200), 100) == began + timedelta(seconds=100)
 
 
 def test_a_stream_ends_when_it_is_enough_though_no_frame_is_due() -> None:
