@@ -316,8 +316,8 @@ def test_crops_are_embedded_on_all_devices_and_the_next_model_too(tmp_path, tiny
     settings = Settings(home=tmp_path / "home", bundle=str(tiny_bundle), device="cpu,cpu")
     second = bundle_id(write_tiny(settings.home / "models" / "second", seed=2))
     with closing(Core.open(settings)) as core:
-        assert len(core.model.queue._threads) == 2
+        assert len(core.model.queue._runs) == 2
         core.models.activate(SERVICE, second, lambda *_: None, lambda _: None)
-        assert (core.model.bundle_id, len(core.model.queue._threads)) == (second, 2)
+        assert (core.model.bundle_id, len(core.model.queue._runs)) == (second, 2)
     with pytest.raises(ValueError, match="expected a GPU for the device 'cuda:7'"):
         Core.open(Settings(home=tmp_path / "other", bundle=str(tiny_bundle), device="cpu,cuda:7"))
