@@ -61,14 +61,16 @@ class ActionModel:
             decode = partial(self.recognizer.decode, sampling=sampling)
             decoded = await self.clip_decoders.run(decode, clip, ticket.left_s)
         except TimeoutError as error:
-            self.metrics.shed.inc()
-            raise DeadlineError("expected a turn to decode the clip in time, got none") from error
+            raise self._too_late("expected a turn to decode the clip in time, got none") from error
         if ticket.left_s <= 0:
-            self.metrics.shed.inc()
-            raise DeadlineError("expected a clip that decodes in time, got one that took longer")
+            raise self._too_late("expected a clip that decodes in time, got one that took longer")
         ticket.begin(len(decoded.frames))
         vectors = await self.queue.rows(self.clip_decoders.run(pixels_of, decoded), ticket)
         return Recognised(decoded, self.recognizer.spans_of(decoded, torch.from_numpy(vectors)))
+
+    def _too_late(self, why: str) -> DeadlineError:
+        self.metrics.shed.inc()
+        return DeadlineError(why)
 
     def running(self) -> RunningWindow:
         """An empty window for a stream of frames."""

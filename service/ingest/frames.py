@@ -74,7 +74,6 @@ class Source:
                 at_s = float(frame.time) if frame.time is not None else due_s
                 if origin is None or (self.live and waited and not 0 <= at_s - origin - now_s <= _AHEAD_S):
                     origin = at_s - max(now_s, since_s)
-                    due_s = min(due_s, at_s - origin + 1 / fps)
                 since_s = max(since_s, min(at_s - origin, now_s + _AHEAD_S)) if self.live else at_s - origin
                 late = self.live and now_s - since_s > _LATE_S
                 over_s = since_s + _ROUNDED_S - due_s

@@ -70,9 +70,9 @@ class Courier:
     def _run(self) -> None:
         after = self._webhook.after_change
         with self._feed.listening(self._news.set):
-            while not self._stopped.is_set():
+            while True:
                 self._news.clear()
-                if self._stopped.is_set():  # it was stopped between the two lines above
+                if self._stopped.is_set():  # asked after the news were cleared, so that none of a stop is
                     return
                 try:
                     after = self._deliver_after(after)
