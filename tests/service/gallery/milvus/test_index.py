@@ -1,8 +1,7 @@
 """The index in Milvus: what it answers, what it forgets, and what becomes of it when Milvus is away."""
 
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, nullcontext, suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +14,8 @@ from service.gallery.filters import Filter
 from service.gallery.gallery import Gallery
 from service.gallery.milvus.address import MilvusAddress
 from service.gallery.milvus.collections import Collections
-from service.gallery.milvus.index import MilvusIndex
 from service.gallery.records import Crop
 from service.gallery.search import Query, Terms
-from service.gallery.sqlite.writing import Writing
 from tests.service.gallery.conftest import (
     BUNDLE,
     EVERYONE,
@@ -372,37 +369,6 @@ def test_a_gallery_begins_without_milvus(opened):
     wait_until(lambda: gallery.index_state == "milvus is away")
     with pytest.raises(IndexAwayError):
         found(gallery, looking_like("a"))
-
-
-def test_an_index_that_is_taken_up_while_its_gallery_ends_ends_with_it(opened):
-    gallery = opened(MilvusAddress.parse("milvus://127.0.0.1:1"))
-    first = gallery._active.index
-
-    def take_up_another(_: Writing) -> None:
-        wait_until(lambda: first._closing)
-        gallery._serve(gallery._new_index(OTHER, DIMENSION))
-
-    taken_up = gallery.store.submit(take_up_another)
-    gallery.close()
-    taken_up.result()
-    assert gallery._active.index is not first
-    left = followers()
-    gallery._active.index.close()
-    assert left == []
-
-
-def test_an_index_that_is_closed_before_it_is_served_stays_closed(tmp_path):
-    index = MilvusIndex(MilvusAddress.parse("milvus://127.0.0.1:1"), tmp_path, BUNDLE, DIMENSION, nullcontext)
-    index.close()
-    index.serve("late")
-    try:
-        wait_until(lambda: followers() == [])
-    finally:
-        index.close()
-
-
-def followers() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "milvus"]
 
 
 def test_without_its_extra_it_is_refused(tmp_path, monkeypatch):
