@@ -95,7 +95,7 @@ def _our_step(task: ReidTask | ClassifierTask, recipe: RunRecipe) -> Callable[[]
             outputs = task.model(batch.inputs)
         loss = task.loss(tuple(output.float() for output in outputs), batch.targets)
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call] # torch types it not
         optimiser.step()
 
     return step
@@ -123,7 +123,7 @@ def _plain_step(
         outputs = model(images)
         loss = F.cross_entropy(outputs[2] if isinstance(outputs, tuple) else outputs, targets)
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call] # torch types it not
         optimiser.step()
 
     return step

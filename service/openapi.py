@@ -77,7 +77,7 @@ def install(app: FastAPI) -> None:
         assert app.openapi_schema is not None
         return app.openapi_schema
 
-    app.openapi = openapi  # type: ignore[method-assign]
+    app.openapi = openapi  # type: ignore[method-assign] # FastAPI's documented way
 
 
 def _complete(description: dict[str, Any]) -> None:

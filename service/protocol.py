@@ -20,7 +20,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _outside_bytes = 0  # received and not of a body, since the request before
     _body_bytes = 0
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # uvicorn's own narrows it
         """Refuse one too many; give the others some time."""
         super().connection_made(transport)
         if len(self.connections) > MOST_CONNECTIONS:

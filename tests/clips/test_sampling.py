@@ -32,18 +32,21 @@ def test_dense_windows_cover_every_frame_to_the_end(num_frames: int, length: int
 
 
 @given(
-    st.integers(1, 300), st.integers(1, 40), st.floats(1, 120), st.floats(1, 60), st.sampled_from(["middle", "dense"])
+    st.integers(1, 300),
+    st.integers(1, 40),
+    st.floats(1, 120),
+    st.floats(1, 60),
+    st.sampled_from([Policy.MIDDLE, Policy.DENSE]),
 )
 def test_with_a_rate_windows_are_those_of_the_clip_thinned_out(
-    num_frames: int, length: int, fps: float, rate_hz: float, policy: str
+    num_frames: int, length: int, fps: float, rate_hz: float, policy: Policy
 ) -> None:
     step = max(1, round(fps / rate_hz))
     thin = range(0, num_frames, step)
     expected = [
-        tuple(thin[place] for place in window.frames)
-        for window in windows_of(Sampling(policy, length), len(thin))  # type: ignore[arg-type]
+        tuple(thin[place] for place in window.frames) for window in windows_of(Sampling(policy, length), len(thin))
     ]
-    found = windows_of(Sampling(policy, length, rate_hz), num_frames, fps)  # type: ignore[arg-type]
+    found = windows_of(Sampling(policy, length, rate_hz), num_frames, fps)
     assert [window.frames for window in found] == expected
 
 
@@ -55,4 +58,4 @@ def test_what_samples_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="none for uniform frames, got 8"):
         Sampling(Policy.UNIFORM, rate_hz=8)
     with pytest.raises(ValueError, match="'random' is not a valid Policy"):
-        Sampling("random")  # type: ignore[arg-type]
+        Sampling("random")  # type: ignore[arg-type] # what a bundle may say
