@@ -9,7 +9,7 @@ import re
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from service.gallery.sqlite.writing import Writing
 from service.routes import console as routes
@@ -307,13 +307,21 @@ def test_images_are_dropped_and_pasted_and_make_one_query(console):
 
 def test_in_a_dropped_frame_the_people_found_are_offered(console):
     page = console.page
+    detections: list[Route] = []
+    page.route("**/v1/detections", lambda route: detections.append(route))
     console.sign_in()
     frame = Image.open(io.BytesIO(console.queries[4])).resize((120, 80))
     buffer = io.BytesIO()
     frame.save(buffer, "JPEG")
-    dropped(console, "drop", frame=buffer.getvalue())
+    with page.expect_request("**/v1/detections"):
+        dropped(console, "drop", frame=buffer.getvalue())
     dialog = page.get_by_role("dialog")
+    expect(page.get_by_label("Right")).to_have_value("120")
+    drawn_on = page.locator(".frame").bounding_box()
+    (asked,) = detections
+    asked.continue_()
     expect(dialog).to_contain_text("The detector found 2 people")
+    assert page.locator(".frame").bounding_box() == drawn_on  # whoever is drawing already draws on the same place
     dialog.get_by_role("button", name="Person 2 (70 %)").click()
     for side, pixels in {"Left": "12", "Top": "8", "Right": "36", "Bottom": "72"}.items():
         expect(page.get_by_label(side)).to_have_value(pixels)
