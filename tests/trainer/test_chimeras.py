@@ -1,3 +1,4 @@
+import colorsys
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,8 @@ _DISTILLED = dataclasses.replace(
 
 def test_a_chimera_is_one_crop_above_the_cut_and_another_below() -> None:
     crops = torch.arange(3, dtype=torch.uint8)[:, None, None, None].expand(3, 3, 10, 4)
-    composed = compose(crops, Chimeras(torch.tensor([1, 2]), torch.tensor([0, 2]), torch.tensor([0.4, 0.5])))
+    cuts, undyed = torch.tensor([0.4, 0.5]), torch.eye(3).expand(2, 2, 3, 3)
+    composed = compose(crops, Chimeras(torch.tensor([1, 2]), torch.tensor([0, 2]), cuts, undyed))
     assert composed[0, 0, :, 0].tolist() == [1] * 4 + [0] * 6
     assert composed[1].unique().tolist() == [2]
     assert composed.is_contiguous(memory_format=torch.channels_last)
@@ -39,9 +41,30 @@ def test_the_draw_is_the_same_for_the_same_seed_and_within_bounds() -> None:
     assert 0.63 < first.cut.max() <= 0.65
 
 
+def test_a_dyed_part_keeps_its_greys_and_changes_its_hue() -> None:
+    """Against the standard library's colours: lightness as HSI has it (the mean), hue turned by at most 90°."""
+    chimeras = draw_chimeras(1, 400, 5, dyed=0.5)
+    dyed = (chimeras.dyes != torch.eye(3)).flatten(2).any(2)
+    assert 0.4 < dyed.float().mean() < 0.6
+    red = torch.tensor([160, 60, 40], dtype=torch.uint8).view(1, 3, 1, 1).expand(1, 3, 10, 4)
+    grey = torch.full((1, 3, 10, 4), 90, dtype=torch.uint8)
+    painted, greys = compose(red, chimeras), compose(grey, chimeras)
+    for row in range(len(chimeras)):
+        for side, place in enumerate((0, -1)):
+            pixel, same = painted[row, :, place, 0].tolist(), greys[row, :, place, 0].tolist()
+            assert len(set(same)) == 1
+            assert 0.69 * 90 < same[0] < 1.31 * 90
+            assert (pixel == [160, 60, 40]) is not bool(dyed[row, side])
+    hues = torch.tensor([colorsys.rgb_to_hsv(*(pixel / 255))[0] for pixel in painted[:, :, 0, 0].numpy()])
+    turned = 360 * ((hues - hues[~dyed[:, 0]][0] + 0.5) % 1 - 0.5)
+    assert turned.min() < -60
+    assert turned.max() > 60
+    assert turned.abs().max() < 110  # HSV's hexagon measures a turn of 90° as up to so much
+
+
 def test_the_teacher_judges_what_the_student_sees(generated_market: Path, tiny_bundle: Path) -> None:
     """The targets of chimeras are the teacher's vectors of those very pixels, and no class is asked of them."""
-    recipe = dataclasses.replace(_DISTILLED, teacher=str(tiny_bundle), flip=0.0, pad_px=0)
+    recipe = dataclasses.replace(_DISTILLED, teacher=str(tiny_bundle), dyed=0.5, flip=0.0, pad_px=0)
     task = ReidTask(read_training_data(generated_market).crops, recipe, torch.device("cpu"))
     assert task.steps_per_epoch(0) == (len(task.crops) + 32) // recipe.batch_size
     embedder, agreements = Embedder.load(tiny_bundle), []
@@ -68,7 +91,7 @@ def test_a_teacher_is_asked_again_only_for_other_crops_or_chimeras(
     assert again is not None
     assert torch.equal(first, plain)
     assert torch.equal(first, again)
-    for changed in ({"seed": 1}, {"chimeras": 40}, {"sizes": ((0, 32, 16),)}):
+    for changed in ({"seed": 1}, {"chimeras": 40}, {"dyed": 0.5}, {"sizes": ((0, 32, 16),)}):
         with pytest.raises(TypeError, match="not callable"):
             ReidTask(crops, dataclasses.replace(recipe, **changed), torch.device("cpu"), tmp_path / "features")
     with pytest.raises(TypeError, match="not callable"):

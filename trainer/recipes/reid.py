@@ -54,6 +54,7 @@ class ReidRecipe(RunRecipe):
     teacher_cosine: float = 0.0
     teacher_pairs: float = 0.0
     chimeras: int = 0  # crops put together from two people's, added to the others for the teacher's losses alone
+    dyed: float = 0.0  # the share of the chimeras' parts whose colours are changed
     # optimiser: besides the run's
     backbone_learning_rate: float = 1.0  # as a share of learning_rate
     people: int = 0  # train on so many people only, the first by number; 0: on all
@@ -91,6 +92,7 @@ class ReidRecipe(RunRecipe):
                     "a file or folder for teacher_cosine and teacher_pairs",
                 ),
                 "chimeras": only_with(self.chimeras, shuffles, "a teacher, and without crops_per_person and centre"),
+                "dyed": share(self.dyed),
                 "people": Expectation(self.people == 0 or self.people >= 2, "0 or at least 2"),
                 "test_people": Expectation(self.test_people == 0 or self.test_people >= 2, "0 or at least 2"),
             }

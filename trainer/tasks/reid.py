@@ -80,7 +80,7 @@ class ReidTask:
             use_products(self.model)
         # torch's types know `to` with a memory format for tensors only.
         self.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.chimeras = draw_chimeras(len(self.crops), recipe.chimeras, recipe.seed)
+        self.chimeras = draw_chimeras(len(self.crops), recipe.chimeras, recipe.seed, recipe.dyed)
         self.labels = np.append(self._labels(self.crops), np.full(len(self.chimeras), NOBODY))
         self.teacher = self._teacher_rows(store)
         self.precision = Precision.FP32
@@ -232,7 +232,7 @@ class ReidTask:
             return {
                 "teacher": data_sha256(teacher_files(teacher)),
                 "crops": data_sha256(paths),
-                "chimeras": [len(self.chimeras), self.recipe.seed, dataclasses.asdict(largest)],
+                "chimeras": [len(self.chimeras), self.recipe.seed, self.recipe.dyed, dataclasses.asdict(largest)],
             }
 
         return computed_once(store, depends_on, judge)
