@@ -37,7 +37,7 @@ class Chimeras:
 
 
 def draw_chimeras(num_crops: int, count: int, seed: int, dyed: float = 0.0) -> Chimeras:
-    """`count` random pairs among `num_crops` crops, cut at 35–65 % of the height; the share `dyed` of the parts is dyed."""
+    """`count` random pairs among `num_crops` crops, cut at 35–65 % of the height; `dyed` is the share of parts dyed."""
     generator = torch.Generator().manual_seed(seed)
     upper, lower = torch.randint(num_crops, (2, count), generator=generator)
     cut = _HIGHEST_CUT + (_LOWEST_CUT - _HIGHEST_CUT) * torch.rand(count, generator=generator)
