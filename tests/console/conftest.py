@@ -15,6 +15,7 @@ from reid.images import encode_crop
 from reid.predictors import Embedder
 from service.keys import SCOPES
 from service.settings import Settings
+from tests.clips.corpus import clip
 from tests.conftest import write_tiny
 from tests.detection.conftest import write_detector
 from tests.service.conftest import Service, serving, write_doings
@@ -139,6 +140,12 @@ def enrol_people(service: Service) -> dict[int, bytes]:
         answer = service.client.post("/v1/sightings", files={"file": image}, data=fields)
         assert answer.status_code == 201, answer.text
     return queries
+
+
+@pytest.fixture(scope="module")
+def playable() -> bytes:
+    """A clip that any Chromium plays."""
+    return clip(codec="libvpx", container="webm", frames=11)
 
 
 @pytest.fixture
