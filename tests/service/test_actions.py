@@ -6,10 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import torch
 
 from reid.clips import Sampling
 from reid.clips.sampling import Policy
 from reid.errors import ClipError
+from reid.precision import Precision, native_half
 from reid.predictors import ActionRecognizer
 from reid.threads import available_processors
 from service.settings import Settings
@@ -51,7 +53,8 @@ def test_openvino_and_torch_see_the_same_in_frames(doings, tmp_path):
         scores.append(recognizer.clip_scores(clip(frames=11)))
         recognizer.close()
     assert (tmp_path / "cache" / f"{recognizer.bundle.id}.xml").exists()
-    assert scores[1] == pytest.approx(scores[0], abs=1e-4)
+    whole = native_half(torch.device("cpu")) is Precision.FP32  # else each rounds to bf16 where it sees fit
+    assert scores[1] == pytest.approx(scores[0], abs=1e-4 if whole else 0.02)
     assert scores[2] == pytest.approx(scores[1], abs=1e-6)
 
 
