@@ -41,8 +41,8 @@ A rate is per comparison: a search over G sightings meets rate × G strangers at
 
 ## How it was made
 
-Recipe `{recipe["name"]}` (complete in `bundle.json`), {outcome.epochs} epochs, {outcome.seconds / 60:.0f} minutes, seed
-{recipe["seed"]}, final loss {outcome.final_loss:.3f}, {outcome.verdict}:
+Recipe `{recipe["name"]}` (complete in `bundle.json`), {outcome.epochs} epoch{"s" if outcome.epochs > 1 else ""},
+{outcome.seconds / 60:.0f} minutes, seed {recipe["seed"]}, final loss {outcome.final_loss:.3f}, {outcome.verdict}:
 
     {command}
 
