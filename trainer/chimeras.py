@@ -76,6 +76,6 @@ def _draw_dyes(shape: tuple[int, ...], generator: torch.Generator) -> torch.Tens
 def _dye(crops: torch.Tensor, dyes: torch.Tensor) -> torch.Tensor:
     """(B, 3, H, W) uint8 crops, their own copy, in the colours of (B, 3, 3)."""
     dyed = (dyes != torch.eye(3)).flatten(1).any(1)
-    colours = crops[dyed].flatten(2).float()
-    crops[dyed] = (dyes[dyed] @ colours).round_().clamp_(0, 255).to(torch.uint8).view_as(crops[dyed])
+    colours = dyes[dyed] @ crops[dyed].flatten(2).float()
+    crops[dyed] = colours.round_().clamp_(0, 255).to(torch.uint8).view(len(colours), *crops.shape[1:])
     return crops

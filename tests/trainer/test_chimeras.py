@@ -42,7 +42,7 @@ def test_the_draw_is_the_same_for_the_same_seed_and_within_bounds() -> None:
 
 
 def test_a_dyed_part_keeps_its_greys_and_changes_its_hue() -> None:
-    """Against the standard library's colours: lightness as HSI has it (the mean), hue turned by at most 90°."""
+    """The hue as the standard library has it: turned by at most 90°, and to either side."""
     chimeras = draw_chimeras(1, 400, 5, dyed=0.5)
     dyed = (chimeras.dyes != torch.eye(3)).flatten(2).any(2)
     assert 0.4 < dyed.float().mean() < 0.6
