@@ -133,6 +133,12 @@ def test_chimeras_need_a_teacher_and_shuffled_crops(overrides: dict[str, Any]) -
         dataclasses.replace(_DISTILLED, **overrides)
 
 
+@pytest.mark.parametrize("overrides", [{"dyed": 1.5}, {"dyed": -0.5}, {"dyed": 0.5, "chimeras": 0}])
+def test_a_share_of_chimeras_can_be_dyed_and_nothing_else(overrides: dict[str, Any]) -> None:
+    with pytest.raises(RecipeError, match=r"dyed: expected 0, or more with chimeras, up to 1, got -?[01]\.5"):
+        dataclasses.replace(_DISTILLED, **overrides)
+
+
 def test_stored_embeddings_cannot_judge_chimeras(generated_market: Path, tmp_path: Path) -> None:
     crops = read_training_data(generated_market).crops
     rows = np.random.default_rng(0).normal(size=(len(crops), 32))

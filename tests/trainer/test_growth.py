@@ -91,7 +91,7 @@ def test_of_the_shipped_network_little_changes(generated_market: Path, tmp_path:
     with torch.inference_mode():
         cosines = F.cosine_similarity(large.eval()(images), small(images))
     assert 0.98 < cosines.mean() < 0.9999
-    assert cosines.min() > 0.95
+    assert cosines.min() > 0.97  # without the least squares' bias 0.79
     with pytest.raises(RecipeError, match="expected grown: and a bundle folder"):
         load_initial_weights(large, f"grown:{tmp_path}", crops)
 

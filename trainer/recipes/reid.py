@@ -92,7 +92,7 @@ class ReidRecipe(RunRecipe):
                     "a file or folder for teacher_cosine and teacher_pairs",
                 ),
                 "chimeras": only_with(self.chimeras, shuffles, "a teacher, and without crops_per_person and centre"),
-                "dyed": share(self.dyed),
+                "dyed": only_with(self.dyed, self.chimeras > 0 and self.dyed <= 1, "chimeras, up to 1"),
                 "people": Expectation(self.people == 0 or self.people >= 2, "0 or at least 2"),
                 "test_people": Expectation(self.test_people == 0 or self.test_people >= 2, "0 or at least 2"),
             }
